@@ -1,0 +1,28 @@
+"""What the YAML front end must know of a merge method to spread its parameters over the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A merge method as the YAML front end sees it.
+
+    base: what `base_model` means: `required` or `optional` (the setting `base`), `unused` (one more
+    source), `first` (the source at t = 0).
+    columns: names of the parameters that each source has its own value of.
+    settings: names of the parameters that the whole merge shares.
+    defaults: value of each parameter that has one.
+    """
+
+    base: Literal["required", "optional", "unused", "first"]
+    columns: tuple[str, ...]
+    settings: tuple[str, ...]
+    defaults: Mapping[str, object]
+
+
+SignatureOf: TypeAlias = Callable[[str], Signature | None]
+"""Method name -> its signature, or None where no such method is known."""
