@@ -1,0 +1,57 @@
+"""Recipe text -> Plan: the whole compiler, a phase a line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..grammar import parse
+from ..grammar.diagnostics import Diagnostics, SourceText
+from ..ops.dtypes import float32
+from .bind import bind
+from .catalog import Catalog
+from .components import components
+from .lower import lower
+from .passes import optimise
+from .plan import Plan, make_plan
+from .signatures import signature_of
+
+Emit = Callable[[str, Any], None]
+
+
+def compile_recipe(
+    source: SourceText,
+    *,
+    folder: Path,
+    models: Sequence[Path] = (),
+    overrides: Mapping[str, str] | None = None,
+    out: str | None = None,
+    threads: int | None = None,
+    memory: int | None = None,
+    emit: Emit = lambda phase, result: None,
+) -> Plan:
+    """Everything that a run of the recipe will do; only headers of checkpoints are read.
+
+    folder: what the recipe's relative paths start from. models: local mirrors, where
+    `DIR/org/name` stands for `org/name`. overrides: values of the recipe's `param`s, as text.
+    out: path of the output (of several outputs: the folder that they go into). threads: workers, by
+    default one a core. memory: most bytes of buffers and held values. emit: called with each
+    phase's name and result.
+    Errors: RecipeError, CheckpointError, ResourceError, each with all problems found.
+    """
+    problems = Diagnostics()
+    recipe = parse(source, signature_of)
+    emit("ast", recipe)
+    bound = bind(recipe, Catalog(folder, models), overrides=overrides or {}, out=out)
+    lowered = lower(bound, problems)
+    problems.raise_errors()
+    emit("graph", lowered.graph)
+    graph = optimise(lowered.graph)
+    emit("optimized", graph)
+    found = components(graph, bound.settings.compute or float32)
+    workers = threads or len(os.sched_getaffinity(0))
+    plan = make_plan(source, bound, lowered, graph, found, problems.warnings, workers, memory)
+    emit("schedule", plan)
+    return plan

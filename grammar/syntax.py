@@ -112,12 +112,16 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """`name = value` in a block, or a column `name=value` of a row."""
+    """`name = value` in a block, or a column `name=value` of a row.
+
+    `quoted`: the name was written as a string, as a token's text is in `union`.
+    """
 
     name: str
     value: Expr
     name_span: Span = _span()
     span: Span = _span()
+    quoted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""The parts of binding, which `compiler.bind` puts together: see there."""

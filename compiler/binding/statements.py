@@ -1,0 +1,160 @@
+"""Statements of one recipe -> its names, settings and outputs, one statement after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ...grammar import syntax
+from ...grammar.diagnostics import Diagnostics, did_you_mean
+from ..bound import Stage
+from .expressions import Expressions
+from .modules import Module
+from .outputs import Outputs
+from .overrides import override
+from .recipe_settings import RecipeSettings
+from .references import References
+from .scope import Scope
+from .terms import Imported, Resolved, Term, Unknown, describe, is_value
+
+
+class StatementBinder:
+    """Binds the statements of one recipe; complaints go to `problems`.
+
+    imported: what the recipes that this one imports define.
+    overrides: texts for `param`s by name.
+    outputs: where `save`s go; None in an imported recipe, whose `save`s aren't run.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        imported: Mapping[Module, Imported],
+        references: References,
+        problems: Diagnostics,
+        *,
+        overrides: Mapping[str, str],
+        outputs: Outputs | None,
+    ):
+        self.settings = RecipeSettings(problems)
+        self.names: dict[str, Resolved] = {}
+        self._module = module
+        self._imported = imported
+        self._problems = problems
+        self._overrides = dict(overrides)
+        self._outputs = outputs
+        self._scope = Scope.of(module.recipe.statements)
+        self._expressions = Expressions(self._scope, references, problems)
+
+    def run(self) -> None:
+        """Bind all statements. Reports E0215 for an override that no `param` has."""
+        self._run(self._module.recipe.statements, self._scope, ())
+        known = [s.name for s in self._module.recipe.statements if isinstance(s, syntax.Param)]
+        for name in self._overrides:
+            if name not in known:
+                hint = did_you_mean(name, known)
+                if hint is None and known:
+                    hint = f"its params: {', '.join(known)}"
+                message = f"{self._module.recipe.source.name} has no `param {name}`"
+                self._problems.report("E0215", message, hint=hint)
+        if self._outputs is not None:
+            self._warn_unused()
+
+    def _run(
+        self, statements: Sequence[syntax.Statement], scope: Scope, turn: tuple[str, ...]
+    ) -> None:
+        """turn: the values of the loops around, as `t=0.5`; none at the top of the recipe."""
+        for statement in statements:
+            self._expressions.scope = scope
+            self._expressions.opening = True
+            try:
+                self._bind(statement, scope, turn)
+            except RecursionError:
+                message, hint = "this is nested too deeply", "name parts of it with `let`"
+                self._problems.report("E0109", message, statement.span, hint=hint)
+
+    def _bind(self, statement: syntax.Statement, scope: Scope, turn: tuple[str, ...]) -> None:
+        match statement:
+            case syntax.Let():
+                self._let(statement, scope, turn)
+            case syntax.For():
+                self._for(statement, scope, turn)
+            case syntax.Save():
+                if self._outputs is not None:
+                    self._outputs.save(statement, self._expressions)
+            case _ if turn:
+                word = type(statement).__name__.lower()
+                message = f"`{word}` can't stand inside a `for`"
+                self._problems.report("E0209", message, statement.span)
+            case syntax.Param():
+                self._param(statement, scope)
+            case syntax.Set():
+                self.settings.set(statement, self._expressions.evaluate)
+            case syntax.Import():
+                self._import(statement, scope)
+            case syntax.Version():
+                pass
+
+    def _let(self, statement: syntax.Let, scope: Scope, turn: tuple[str, ...]) -> None:
+        self._expressions.opening = statement.name in self._module.needed
+        value: Resolved
+        if statement.keep:
+            value = self._expressions.expect(
+                statement.value, ("model", "delta"), "what `keep` stands after"
+            )
+        else:
+            value = self._expressions.evaluate(statement.value)
+        if isinstance(value, Term):
+            value = self._stage(statement, value, turn)
+        scope.define(statement.name, statement.name_span, value, self._problems)
+        if not turn:
+            self.names.setdefault(statement.name, value)
+
+    def _stage(self, statement: syntax.Let, term: Term, turn: tuple[str, ...]) -> Term:
+        """The term under its name. A second name for a stage makes no second stage."""
+        value = self._expressions.expression(term)
+        if value is None or (isinstance(value, Stage) and not statement.keep):
+            return Term(term.kind, value, statement.span)
+        name = f"{self._module.prefix}{statement.name}"
+        if turn:
+            name += f"[{', '.join(turn)}]"
+        stage = Stage(name, value, statement.keep, statement.span)
+        return Term(term.kind, stage, statement.span)
+
+    def _param(self, statement: syntax.Param, scope: Scope) -> None:
+        value = self._expressions.evaluate(statement.value)
+        if isinstance(value, Term):
+            message = f"a `param` is a value, found {describe(value)}"
+            hint = "a string can stand for a model"
+            self._problems.report("E0204", message, statement.value.span, hint=hint)
+            value = Unknown(statement.value.span)
+        text = self._overrides.get(statement.name)
+        if text is not None and is_value(value):
+            value = override(statement.name, text, value, self._expressions, self._problems)
+        scope.define(statement.name, statement.name_span, value, self._problems)
+
+    def _import(self, statement: syntax.Import, scope: Scope) -> None:
+        module = self._module.imports[statement.alias]
+        value = Imported(statement.path.value, None) if module is None else self._imported[module]
+        scope.define(statement.alias, statement.alias_span, value, self._problems)
+
+    def _for(self, statement: syntax.For, scope: Scope, turn: tuple[str, ...]) -> None:
+        for number, value in enumerate(self._loop_values(statement)):
+            inner = scope.inner()
+            inner.define(statement.name, statement.name_span, value, self._problems)
+            label = self._expressions.as_text(value) or str(number)
+            self._run(statement.body, inner, (*turn, f"{statement.name}={label}"))
+
+    def _loop_values(self, statement: syntax.For) -> Sequence[Resolved]:
+        if isinstance(statement.values, syntax.List):  # its items may be models, too
+            return [self._expressions.evaluate(item) for item in statement.values.items]
+        values = self._expressions.evaluate(statement.values)
+        if isinstance(values, syntax.List):
+            return [item for item in values.items if is_value(item)]
+        if not isinstance(values, Unknown):
+            message = f"`for` goes through a list, found {describe(values)}"
+            self._problems.report("E0204", message, statement.values.span)
+        return ()
+
+    def _warn_unused(self) -> None:
+        for name, span in self._scope.unused():
+            self._problems.report("W0201", f"`{name}` is never used", span)

@@ -1,0 +1,100 @@
+"""What an expression of a recipe stands for once its names are resolved.
+
+A value stays the syntax node that it was written as, with its names replaced and its arithmetic
+done; a model or a delta is a `Term`; `Unknown` is what an error leaves behind, so that one mistake
+is reported once and binding goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, TypeGuard
+
+from ...grammar import syntax
+from ...grammar.diagnostics import Span
+from ..bound import Expr
+
+Value: TypeAlias = (
+    syntax.Number
+    | syntax.Boolean
+    | syntax.Size
+    | syntax.String
+    | syntax.Name
+    | syntax.List
+    | syntax.Match
+)
+"""A resolved value: a Name in it is a dtype or a method's option, a Match's arms are values."""
+
+Kind: TypeAlias = Literal["model", "delta"]
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A model, or a delta times `scale` (None: 1), which is applied where the delta is used.
+
+    expr is None where it isn't known: after an error, or where nothing needs its checkpoints.
+    """
+
+    kind: Kind
+    expr: Expr | None
+    span: Span
+    scale: Value | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Anything at all: what was written there is wrong, and has been reported."""
+
+    span: Span
+
+
+Resolved: TypeAlias = Value | Term | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """The names of an imported recipe; None where it couldn't be loaded."""
+
+    file: str
+    names: Mapping[str, Resolved] | None
+
+
+def describe(thing: Resolved | Imported) -> str:
+    """A thing as a message names it: `a number`, `a model`."""
+    if isinstance(thing, Term):
+        return f"a {thing.kind}"
+    return {
+        syntax.Number: "a number",
+        syntax.Boolean: "true or false",
+        syntax.Size: "a size",
+        syntax.String: "a string",
+        syntax.Name: "a word",
+        syntax.List: "a list",
+        syntax.Match: "a `match`",
+        Imported: "an import",
+    }.get(type(thing), "something else")
+
+
+def map_numbers(value: Value, change: Callable[[int | float], int | float]) -> Value | None:
+    """The value with every number in it changed; None if it holds anything but numbers."""
+    if isinstance(value, syntax.Number):
+        return syntax.Number(change(value.value), value.span)
+    if isinstance(value, syntax.List):
+        items = [map_numbers(item, change) for item in value.items if is_value(item)]
+        if len(items) < len(value.items) or None in items:
+            return None
+        return syntax.List(tuple(item for item in items if item is not None), value.span)
+    if isinstance(value, syntax.Match):
+        arms = []
+        for arm in value.arms:
+            changed = map_numbers(arm.value, change) if is_value(arm.value) else None
+            if changed is None:
+                return None
+            arms.append(syntax.Arm(arm.pattern, changed, arm.span))
+        return syntax.Match(tuple(arms), value.span)
+    return None
+
+
+def is_value(thing: object) -> TypeGuard[Value]:
+    return isinstance(thing, Value)

@@ -1,0 +1,281 @@
+"""Graph -> Components: which outputs are computed together, and the template that each follows.
+
+Outputs that share computed values, or that read exactly the same tensors, are one component: every
+source tensor is read once per sweep for all of them. A component's template is its structure with
+tensors, numbers and shapes left out; a checkpoint's hundreds of tensors share a few templates, so
+that sweeps are derived, kernels generated and schedules searched once for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from ..ops.dtypes import DType
+from ..ops.primitives import TABLE, Kind
+from ..ops.symbols import Node as Primitive
+from ..ops.symbols import Trace
+from .graph import Graph, Invoke, Load, Node, Write, Zero
+from .program import Program, Sweep, sweeps
+
+MOST_INPUTS = 96
+"""Outputs are joined by what they share up to this many distinct inputs; beyond, values are
+computed again, since a kernel of unbounded size could not be compiled."""
+
+
+@dataclass(frozen=True, eq=False)
+class Template:
+    """What components of one structure share: their program.
+
+    stages: for each of the program's values that a graph node gives, that node's place in the
+    component, its method's name and the program's node.
+    """
+
+    program: Program
+    copies: bool
+    values: tuple[tuple[int, str, int], ...]
+
+    @cached_property
+    def sweeps(self) -> tuple[Sweep, ...]:
+        return sweeps(self.program)
+
+
+class Target(NamedTuple):
+    """An output tensor: which output, and its name there."""
+
+    output: int
+    name: str
+
+
+class Component(NamedTuple):
+    """One unit of planning and work: output tensors of one shape that are computed together.
+
+    nodes: the component's graph nodes, ascending. loads: the tensor of each input slot. targets:
+    the tensors of each output number. params, keys: vectors that the program's leaves refer to.
+    """
+
+    template: Template
+    nodes: tuple[int, ...]
+    loads: tuple[Load, ...]
+    targets: tuple[tuple[Target, ...], ...]
+    params: tuple[float, ...]
+    keys: tuple[int, ...]
+    shape: tuple[int, ...]
+
+    @property
+    def numel(self) -> int:
+        count = 1
+        for size in self.shape:
+            count *= size
+        return count
+
+
+def components(graph: Graph, compute: DType) -> list[Component]:
+    """The graph's components, in the order of their first output tensor."""
+    templates: dict[Any, Template] = {}
+    return [_component(graph, group, compute, templates) for group in _groups(graph)]
+
+
+def _groups(graph: Graph) -> Iterator[list[int]]:
+    """Groups of writes that are computed together."""
+    union = _Union()
+    by_value: dict[int, int] = {}
+    by_loads: dict[frozenset[int], int] = {}
+    loads_of: dict[int, frozenset[int]] = {}
+    for index, node in graph.writes():
+        inner, loads = _behind(graph, node.inputs[0])
+        union.add(index)
+        loads_of[index] = loads
+        for value in inner:
+            first = by_value.setdefault(value, index)
+            if first != index:
+                _join(union, loads_of, first, index)
+        if inner or graph.nodes[node.inputs[0]].type.dtype.is_float:
+            first = by_loads.setdefault(loads, index)
+            if first != index:
+                _join(union, loads_of, first, index)
+    yield from union.groups()
+
+
+def _behind(graph: Graph, value: int) -> tuple[list[int], frozenset[int]]:
+    """(computed nodes, loads) that a value needs."""
+    inner: list[int] = []
+    loads: list[int] = []
+    seen = {value}
+    stack = [value]
+    while stack:
+        index = stack.pop()
+        node = graph.nodes[index]
+        (loads if isinstance(node.op, Load) else inner).append(index)
+        for i in node.inputs:
+            if i not in seen:
+                seen.add(i)
+                stack.append(i)
+    return inner, frozenset(loads)
+
+
+class _Union:
+    """Disjoint sets of writes; a set's root is its first member."""
+
+    def __init__(self) -> None:
+        self.parent: dict[int, int] = {}
+
+    def add(self, index: int) -> None:
+        self.parent[index] = index
+
+    def root(self, index: int) -> int:
+        while self.parent[index] != index:
+            self.parent[index] = self.parent[self.parent[index]]
+            index = self.parent[index]
+        return index
+
+    def groups(self) -> Iterator[list[int]]:
+        found: dict[int, list[int]] = {}
+        for index in self.parent:
+            found.setdefault(self.root(index), []).append(index)
+        yield from found.values()
+
+
+def _join(union: _Union, loads_of: dict[int, frozenset[int]], left: int, right: int) -> None:
+    first, second = sorted((union.root(left), union.root(right)))
+    if first == second:
+        return
+    loads = loads_of[first] | loads_of[second]
+    if len(loads) <= MOST_INPUTS:
+        union.parent[second] = first
+        loads_of[first] = loads
+
+
+def _component(
+    graph: Graph, writes: Sequence[int], compute: DType, templates: dict[Any, Template]
+) -> Component:
+    nodes = graph.nodes
+    order = sorted(_members(graph, writes))
+    local = {index: place for place, index in enumerate(order)}
+    loads = tuple(op for index in order if isinstance(op := nodes[index].op, Load))
+    invokes = [op for index in order if isinstance(op := nodes[index].op, Invoke)]
+    outputs: dict[tuple[int, DType], list[Target]] = {}
+    for index in writes:
+        node = nodes[index]
+        assert isinstance(node.op, Write)
+        stored = (local[node.inputs[0]], node.type.dtype)
+        outputs.setdefault(stored, []).append(Target(node.op.output, node.op.name))
+    key = (
+        tuple(_signature(nodes[index], local) for index in order),
+        tuple((place, dtype.name) for place, dtype in outputs),
+    )
+    template = templates.get(key)
+    if template is None:
+        members = [nodes[index] for index in order]
+        template = templates[key] = _template(members, local, tuple(outputs), compute)
+    if len(invokes) == 1:
+        params, keys = invokes[0].invocation.params, invokes[0].keys
+    else:
+        params = tuple(p for op in invokes for p in op.invocation.params)
+        keys = tuple(k for op in invokes for k in op.keys)
+    targets = tuple(tuple(names) for names in outputs.values())
+    shape = nodes[writes[0]].type.shape
+    return Component(template, tuple(order), loads, targets, params, keys, shape)
+
+
+def _members(graph: Graph, writes: Sequence[int]) -> set[int]:
+    found: set[int] = set()
+    for index in writes:
+        inner, loads = _behind(graph, graph.nodes[index].inputs[0])
+        found.update(inner, loads)
+    return found
+
+
+def _signature(node: Node, local: dict[int, int]) -> tuple[Any, ...]:
+    """What of a node its component's template depends on."""
+    op = node.op
+    if isinstance(op, Load):
+        return (op.tensor.dtype.name,)
+    if isinstance(op, Invoke):
+        return (id(op.invocation.trace), *(local[i] for i in node.inputs))
+    return ("zero",)
+
+
+def _template(
+    members: Sequence[Node],
+    local: dict[int, int],
+    outputs: tuple[tuple[int, DType], ...],
+    compute: DType,
+) -> Template:
+    copies = len(members) == 1 and isinstance(members[0].op, Load)
+    copies = copies and all(dtype == members[0].type.dtype for _, dtype in outputs)
+    program = _Assembly()
+    for node in members:
+        program.add(node, tuple(local[i] for i in node.inputs))
+    return Template(
+        Program(
+            nodes=tuple(program.nodes),
+            inputs=tuple(program.inputs),
+            outputs=tuple((program.values[place], dtype) for place, dtype in outputs),
+            held=(),
+            compute=compute,
+        ),
+        copies,
+        tuple(
+            (place, node.op.invocation.method.name, program.values[place])
+            for place, node in enumerate(members)
+            if isinstance(node.op, Invoke)
+        ),
+    )
+
+
+class _Assembly:
+    """Joins the traces of a component's nodes into one list of primitives; equal ones are one."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Primitive] = []
+        self.inputs: list[DType] = []
+        self.values: list[int] = []
+        self._known: dict[Any, int] = {}
+        self._params = 0
+        self._keys = 0
+
+    def add(self, node: Node, inputs: tuple[int, ...]) -> None:
+        if isinstance(node.op, Load):
+            leaf = Primitive("input", (), (len(self.inputs),), Kind.TENSOR)
+            self.inputs.append(node.type.dtype)
+            self.values.append(self._intern(leaf))
+        elif isinstance(node.op, Zero):
+            self.values.append(self._zero())
+        elif isinstance(node.op, Invoke):
+            self.values.append(self._splice(node.op, [self.values[i] for i in inputs]))
+
+    def _splice(self, op: Invoke, inputs: Sequence[int]) -> int:
+        trace: Trace = op.invocation.trace
+        place: list[int] = []
+        for primitive in trace.nodes:
+            args = tuple(place[i] for i in primitive.args)
+            if primitive.name == "input":
+                place.append(inputs[int(primitive.attr[0])])
+                continue
+            attr = primitive.attr
+            if primitive.name == "param":
+                attr = (int(attr[0]) + self._params,)
+            elif TABLE[primitive.name].indexed and attr:
+                attr = (int(attr[0]) + self._keys,)
+            place.append(self._intern(Primitive(primitive.name, args, attr, primitive.kind)))
+        self._params += len(op.invocation.params)
+        self._keys += len(op.keys)
+        return place[trace.result]
+
+    def _zero(self) -> int:
+        # a tensor of zeros is computed as any other: 0 where nothing is
+        zero = self._intern(Primitive("const", (), (0.0,), Kind.SCALAR))
+        one = self._intern(Primitive("const", (), (1.0,), Kind.SCALAR))
+        never = self._intern(Primitive("less", (one, zero), (), Kind.FLAG))
+        return self._intern(Primitive("where", (never, one, zero), (), Kind.TENSOR))
+
+    def _intern(self, primitive: Primitive) -> int:
+        key = (primitive.name, primitive.args, tuple((type(a), repr(a)) for a in primitive.attr))
+        index = self._known.get(key)
+        if index is None:
+            index = self._known[key] = len(self.nodes)
+            self.nodes.append(primitive)
+        return index

@@ -1,0 +1,181 @@
+"""The tensor graph: one node per tensor operation that a reader of the recipe thinks in.
+
+Nodes live in a list in creation order, so every input comes before its user, and are interned on a
+shallow key: equal work is one node by construction, so stages, outputs and slices share it without
+a pass. Walk graphs with loops; a recursive walk of a shared graph is exponential.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from ..grammar.diagnostics import Span
+from ..ops.dtypes import DType
+from ..ops.method import Method, Value
+from ..ops.symbols import Trace
+from .checkpoint import Checkpoint, TensorInfo
+
+Space: TypeAlias = Literal["weight", "delta"]
+
+
+class TensorType(NamedTuple):
+    """dtype: what the tensor's inputs promote to. rounded: whether its values fit that dtype."""
+
+    shape: tuple[int, ...]
+    dtype: DType
+    space: Space = "weight"
+    rounded: bool = False
+
+
+class Origin(NamedTuple):
+    """Where in the recipe a node comes from: its stage's name (empty: none) and its place."""
+
+    stage: str
+    span: Span | None
+
+
+class Load(NamedTuple):
+    """A tensor as it lies in a checkpoint."""
+
+    checkpoint: Checkpoint
+    tensor: TensorInfo
+
+
+class Write(NamedTuple):
+    """A tensor of an output: which output, under which name; the node's dtype is the file's."""
+
+    output: int
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Invocation:
+    """A method with its parameters, shared by all tensors that it is applied to alike.
+
+    static and params: `Method.flatten` of columns and settings.
+    """
+
+    method: Method
+    sources: int
+    has_base: bool
+    columns: tuple[dict[str, Value], ...]
+    settings: dict[str, Value]
+    static: tuple[Value, ...]
+    params: tuple[float, ...]
+
+    @cached_property
+    def trace(self) -> Trace:
+        return self.method.trace(self.sources, self.has_base, self.static, self.params)
+
+
+class Invoke(NamedTuple):
+    """A method's invocation on one tensor; keys are its sources' streams of random numbers."""
+
+    invocation: Invocation
+    keys: tuple[int, ...]
+
+
+class Zero(NamedTuple):
+    """A tensor of zeros."""
+
+
+Op: TypeAlias = Load | Invoke | Zero | Write
+
+
+class Node(NamedTuple):
+    """inputs: the sources in recipe order, then the base. origin: index into `Graph.origins`."""
+
+    op: Op
+    inputs: tuple[int, ...]
+    type: TensorType
+    origin: int
+
+
+@dataclass
+class Graph:
+    """Nodes in creation order, and the tables that they refer to."""
+
+    nodes: list[Node] = field(default_factory=list)
+    origins: list[Origin] = field(default_factory=list)
+    _known: dict[Any, int] = field(default_factory=dict)
+    _invocations: dict[Any, Invocation] = field(default_factory=dict)
+
+    def load(self, checkpoint: Checkpoint, tensor: TensorInfo, origin: int) -> int:
+        key = id(tensor)  # two references to one folder share their tensors
+        index = self._known.get(key)
+        if index is None:
+            kind = TensorType(tensor.shape, tensor.dtype, "weight", True)
+            index = self._append(key, Node(Load(checkpoint, tensor), (), kind, origin))
+        return index
+
+    def invocation(
+        self,
+        method: Method,
+        columns: Sequence[dict[str, Value]],
+        settings: Mapping[str, Value],
+        has_base: bool,
+    ) -> Invocation:
+        """The invocation with these parameters; the same object for the same parameters."""
+        static, params = method.flatten(columns, dict(settings))
+        # -0.0 and 0.0, 1 and 1.0 and True are told apart
+        bits = struct.pack(f"{len(params)}d", *params)
+        key = (method.name, len(columns), has_base, tuple((type(v), v) for v in static), bits)
+        found = self._invocations.get(key)
+        if found is None:
+            found = self._invocations[key] = Invocation(
+                method, len(columns), has_base, tuple(columns), dict(settings), static, params
+            )
+        return found
+
+    def invoke(self, op: Invoke, inputs: tuple[int, ...], kind: TensorType, origin: int) -> int:
+        key = (id(op.invocation), op.keys, inputs)
+        index = self._known.get(key)
+        if index is None:
+            index = self._append(key, Node(op, inputs, kind, origin))
+        return index
+
+    def zero(self, kind: TensorType, origin: int) -> int:
+        key = (Zero, kind)
+        index = self._known.get(key)
+        if index is None:
+            index = self._append(key, Node(Zero(), (), kind, origin))
+        return index
+
+    def write(self, output: int, name: str, value: int, dtype: DType, origin: int) -> int:
+        kind = TensorType(self.nodes[value].type.shape, dtype, "weight", True)
+        return self._append(
+            ("write", output, name), Node(Write(output, name), (value,), kind, origin)
+        )
+
+    def origin(self, origin: Origin) -> int:
+        """The index of an origin."""
+        key = ("origin", origin.stage, id(origin.span))
+        index = self._known.get(key)
+        if index is None:
+            index = self._known[key] = len(self.origins)
+            self.origins.append(origin)
+        return index
+
+    def writes(self) -> Iterator[tuple[int, Node]]:
+        return ((i, node) for i, node in enumerate(self.nodes) if isinstance(node.op, Write))
+
+    def _append(self, key: Any, node: Node) -> int:
+        index = self._known[key] = len(self.nodes)
+        self.nodes.append(node)
+        return index
+
+
+def copy_node(graph: Graph, node: Node, inputs: tuple[int, ...]) -> int:
+    """Add a node of another graph, its inputs renumbered."""
+    op = node.op
+    if isinstance(op, Load):
+        return graph.load(op.checkpoint, op.tensor, node.origin)
+    if isinstance(op, Invoke):
+        return graph.invoke(op, inputs, node.type, node.origin)
+    if isinstance(op, Zero):
+        return graph.zero(node.type, node.origin)
+    return graph.write(op.output, op.name, inputs[0], node.type.dtype, node.origin)

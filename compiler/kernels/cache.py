@@ -1,0 +1,131 @@
+"""Kernel source -> callable: compiled once by numba, kept on disk by the hash of its text.
+
+The cache is a folder that only its owner may write to; each entry is checked against the digest
+that was taken when it was compiled before numba loads it, and recompiled where it doesn't match.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import stat
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from ...grammar.diagnostics import ResourceError
+from .source import Source
+
+Kernel: TypeAlias = Callable[..., None]
+
+_DIGESTS = "digests.json"
+_loaded: dict[str, Kernel] = {}
+_lock = threading.Lock()
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are kept: `$MERGEC_HOME/kernels`, by default under `~/.cache/mergec`."""
+    home = os.environ.get("MERGEC_HOME")
+    root = Path(home) if home else Path.home() / ".cache" / "mergec"
+    return root / "kernels"
+
+
+def kernel_digest(source: Source) -> str:
+    """The name of a kernel: a hash of its text and of everything that compiles it."""
+    import numba
+
+    from . import intrinsics
+
+    helpers = Path(intrinsics.__file__).read_bytes()
+    parts = (source.text.encode(), helpers, numba.__version__.encode())
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:24]
+
+
+def is_cached(source: Source) -> bool:
+    """Whether the kernel needn't be compiled."""
+    digest = kernel_digest(source)
+    return digest in _loaded or (cache_folder() / digest / _DIGESTS).is_file()
+
+
+def load_kernel(source: Source) -> Kernel:
+    """The compiled kernel of a source text; compiling one takes a second or two."""
+    digest = kernel_digest(source)
+    with _lock:
+        if digest not in _loaded:
+            _loaded[digest] = _load(source, digest)
+        return _loaded[digest]
+
+
+def _load(source: Source, digest: str) -> Kernel:
+    folder = _private(cache_folder()) / digest
+    if _intact(folder):
+        return _import(folder / "kernel.py", digest)
+    if folder.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{digest}-", dir=folder.parent))
+    try:
+        (building / "kernel.py").write_text(source.text, encoding="utf-8")
+        # numba keys its cache by the file's place, so compile where the entry will stand
+        try:
+            building.rename(folder)
+        except OSError:  # another process has built it meanwhile
+            return _import(folder / "kernel.py", digest)
+        kernel = _import(folder / "kernel.py", digest)
+        _seal(folder)
+        return kernel
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _import(path: Path, digest: str) -> Kernel:
+    spec = importlib.util.spec_from_file_location(f"mergec_kernel_{digest}", path)
+    assert spec is not None and spec.loader is not None
+    module: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    kernel: Kernel = module.sweep
+    return kernel
+
+
+def _private(folder: Path) -> Path:
+    """The folder, made if need be; refused if others could plant code in it."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if hasattr(os, "getuid"):
+        info = folder.stat()
+        if info.st_uid != os.getuid() or info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise ResourceError.of(
+                "E0510",
+                f"the kernel cache {folder} can be written by others",
+                hint=f"chmod 700 {folder}, or set MERGEC_HOME to a folder of your own",
+            )
+    return folder
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.rglob("*") if p.is_file() and p.name != _DIGESTS)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in _entries(folder)
+    }
+
+
+def _seal(folder: Path) -> None:
+    """Record what was compiled; until then the entry doesn't count as cached."""
+    partial = folder / f".{_DIGESTS}.{os.getpid()}"
+    partial.write_text(json.dumps(_digests(folder)), encoding="utf-8")
+    partial.replace(folder / _DIGESTS)
+
+
+def _intact(folder: Path) -> bool:
+    try:
+        recorded = json.loads((folder / _DIGESTS).read_text(encoding="utf-8"))
+        return bool(recorded) and recorded == _digests(folder)
+    except (OSError, ValueError):
+        return False

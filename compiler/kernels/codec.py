@@ -1,0 +1,138 @@
+"""Element types in kernels: source text that decodes stored bits to float32 and encodes them back.
+
+Each decoder is exact; each encoder rounds once, to nearest with ties to even, as torch converts:
+NaN stays NaN, float16 and float8_e5m2 overflow to infinity, float8_e4m3fn to NaN. The text uses
+integer operations and exact scalings only, so that it gives the same bits on any processor and
+vectorises. Float64 passes through float32 where the arithmetic is float32.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...ops.dtypes import BY_NAME, DType
+
+STORAGE: dict[str, str] = {
+    "float64": "float64",
+    "float32": "float32",
+    "float16": "uint16",
+    "bfloat16": "uint16",
+    "float8_e4m3fn": "uint8",
+    "float8_e5m2": "uint8",
+}
+"""The numpy type that a kernel sees a buffer of each dtype as."""
+
+
+@dataclass(frozen=True)
+class _Small:
+    """A float narrower than float32: its field widths, and whether it has infinities."""
+
+    exponent: int
+    mantissa: int
+    infinite: bool
+
+    @property
+    def bias(self) -> int:
+        return (1 << (self.exponent - 1)) - 1
+
+    @property
+    def width(self) -> int:
+        return 1 + self.exponent + self.mantissa
+
+
+_SMALL = {
+    "float16": _Small(5, 10, True),
+    "float8_e5m2": _Small(5, 2, True),
+    "float8_e4m3fn": _Small(4, 3, False),
+}
+
+
+def helper_names(dtype: DType) -> tuple[str, str]:
+    """The functions (decode, encode) in a kernel's text; empty where none is needed."""
+    if dtype.name in ("float64", "float32"):
+        return "", ""
+    return f"decode_{dtype.name}", f"encode_{dtype.name}"
+
+
+def helpers(dtype: DType) -> str:
+    """Source text of a dtype's decode and encode functions: unsigned word <-> float32."""
+    if dtype.name == "bfloat16":
+        return _BFLOAT16
+    if dtype.name in _SMALL:
+        return _small(dtype.name, _SMALL[dtype.name])
+    return ""
+
+
+_BFLOAT16 = """
+@njit(inline="always")
+def decode_bfloat16(word):
+    return float_of_bits(np.uint32(np.uint32(word) << np.uint32(16)))
+
+
+@njit(inline="always")
+def encode_bfloat16(value):
+    bits = bits_of_float(value)
+    odd = np.uint32(np.uint32(bits >> np.uint32(16)) & np.uint32(1))
+    rounded = np.uint32(np.uint32(bits + np.uint32(0x7FFF) + odd) >> np.uint32(16))
+    nan = np.uint32(bits & np.uint32(0x7FFFFFFF)) > np.uint32(0x7F800000)
+    return np.uint16(np.uint32(0x7FC0) if nan else rounded)
+"""
+
+
+def _small(name: str, layout: _Small) -> str:
+    """Decode: rebias the exponent; subnormals are small integers times a power of two. Encode: add
+    half a step in the integer domain; subnormals are rounded by adding a number whose last bit is
+    the subnormals' step."""
+    shift = 23 - layout.mantissa
+    sign_shift = 32 - layout.width
+    rebias = (127 - layout.bias) << 23
+    top = ((1 << layout.exponent) - 1) << layout.mantissa  # exponent all ones
+    magnitude = (1 << (layout.width - 1)) - 1
+    least_normal = (128 - layout.bias) << 23  # bits of the smallest normal number
+    step = 2.0 ** (1 - layout.bias - layout.mantissa)
+    magic = (1 - layout.bias + shift + 127) << 23  # a float32 whose last bit is worth `step`
+    if layout.infinite:
+        special = f"np.uint32(body << np.uint32({shift})) | np.uint32(0x7F800000)"
+        is_special = f"body >= np.uint32({top})"
+        overflow, nan = top, top | (1 << (layout.mantissa - 1))
+        limit = ((1 << layout.exponent) - 1 + 127 - layout.bias) << 23  # first exponent too large
+        over = f"np.uint32(body + np.uint32({(1 << (shift - 1)) - 1}) + odd) >= np.uint32({limit})"
+    else:
+        special, is_special = "np.uint32(0x7FC00000)", f"body == np.uint32({magnitude})"
+        overflow = nan = magnitude
+        largest = ((magnitude - 1) << shift) + rebias  # bits of the largest finite number
+        over = f"body > np.uint32({largest + (1 << (shift - 1))})"
+    word = "uint16" if layout.width == 16 else "uint8"
+    return f"""
+@njit(inline="always")
+def decode_{name}(word):
+    bits = np.uint32(word)
+    sign = np.uint32(np.uint32(bits << np.uint32({sign_shift})) & np.uint32(0x80000000))
+    body = np.uint32(bits & np.uint32({magnitude}))
+    normal = np.uint32(np.uint32(body << np.uint32({shift})) + np.uint32({rebias}))
+    subnormal = bits_of_float(np.float32(np.int32(body)) * np.float32({step!r}))
+    plain = subnormal if body < np.uint32({1 << layout.mantissa}) else normal
+    found = {special} if {is_special} else plain
+    return float_of_bits(np.uint32(np.uint32(found) | sign))
+
+
+@njit(inline="always")
+def encode_{name}(value):
+    bits = bits_of_float(value)
+    body = np.uint32(bits & np.uint32(0x7FFFFFFF))
+    sign = np.uint32(np.uint32(bits ^ body) >> np.uint32({sign_shift}))
+    odd = np.uint32(np.uint32(body >> np.uint32({shift})) & np.uint32(1))
+    stepped = np.uint32(body + np.uint32({(1 << (shift - 1)) - 1}) + odd)
+    normal = np.uint32(np.uint32(stepped - np.uint32({rebias})) >> np.uint32({shift}))
+    shifted = float_of_bits(body) + float_of_bits(np.uint32({magic}))
+    subnormal = np.uint32(bits_of_float(shifted) - np.uint32({magic}))
+    plain = subnormal if body < np.uint32({least_normal}) else normal
+    bounded = np.uint32({overflow}) if {over} else plain
+    found = np.uint32({nan}) if body > np.uint32(0x7F800000) else bounded
+    return np.{word}(np.uint32(found | sign))
+"""
+
+
+def all_helpers(names: set[str]) -> str:
+    """Source text of the helpers of several dtypes, in a fixed order."""
+    return "\n".join(text for name in sorted(names) if (text := helpers(BY_NAME[name])))

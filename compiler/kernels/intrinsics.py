@@ -1,0 +1,50 @@
+"""What generated kernels need beyond numba's Python: reinterpreted bits and stack arrays.
+
+Stack arrays matter for speed: the compiler knows that they overlap nothing, so that loops that fill
+them vectorise without overlap checks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+
+def _bitcast(source: Any, target: Any, target_ir: Any) -> Any:
+    @intrinsic
+    def reinterpret(typingctx: Any, value: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.bitcast(args[0], target_ir)
+
+        return target(source), generate
+
+    return reinterpret
+
+
+float_of_bits = _bitcast(types.uint32, types.float32, ir.FloatType())
+bits_of_float = _bitcast(types.float32, types.uint32, ir.IntType(32))
+double_of_bits = _bitcast(types.uint64, types.float64, ir.DoubleType())
+bits_of_double = _bitcast(types.float64, types.uint64, ir.IntType(64))
+
+
+def _stack_array(element: Any, element_ir: Any) -> Any:
+    @intrinsic(prefer_literal=True)
+    def stack_array(typingctx: Any, count: Any) -> Any:
+        size = count.literal_value
+
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            with builder.goto_entry_block():
+                return builder.alloca(element_ir, size=ir.Constant(ir.IntType(32), size))
+
+        return types.CPointer(element)(count), generate
+
+    return stack_array
+
+
+stack_float32 = _stack_array(types.float32, ir.FloatType())
+stack_float64 = _stack_array(types.float64, ir.DoubleType())
+stack_uint32 = _stack_array(types.uint32, ir.IntType(32))
+stack_uint64 = _stack_array(types.uint64, ir.IntType(64))

@@ -1,0 +1,322 @@
+"""Sweep -> kernel source: one fused loop over a tile, as Python text that numba compiles.
+
+The text reads top to bottom like the mathematics: scalars are hoisted, each primitive is one line
+on registers, results are rounded to their output's bits. What a reduction or a look consumes goes
+through a short block on the stack; the block is then added up in a fixed order: 64 float32 lanes
+within a block of 1024 elements, float64 across blocks, lanes combined by index. Arguments of the
+kernel: the tile's buffers, the tile's element count and the tensor index of its first element, the
+scalars, the keys of random streams, the cuts of selections, and where sums and counts go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ...ops.dtypes import BY_NAME, DType, float64
+from ...ops.primitives import Kind
+from ...ops.streams import HIGH_STEP, KEEP_BITS, MULTIPLIERS, SHIFTS
+from ...ops.symbols import Node
+from ..program import ELEMENT_KINDS, Program, Sweep, digit_shift, digit_width
+from .codec import STORAGE, all_helpers, helper_names
+
+BLOCK = 1024
+LANES = 64
+RANK_FIELDS = 2
+"""A ranking look fills two sums: how many equals, and the index of the wanted one (-1: none)."""
+
+_INFIX = {
+    "add": "+",
+    "sub": "-",
+    "mul": "*",
+    "div": "/",
+    "less": "<",
+    "less_equal": "<=",
+    "equal": "==",
+    "and": "&",
+    "or": "|",
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A kernel: its text, and the numpy types of its buffer arguments in order."""
+
+    text: str
+    buffers: tuple[str, ...]
+
+
+def sum_slots(sweep: Sweep) -> int:
+    """How many float64 results a tile gives: the sums, then RANK_FIELDS for each ranking look."""
+    return len(sweep.sums) + RANK_FIELDS * sum(look.ranks for look in sweep.looks)
+
+
+def kernel_source(program: Program, sweep: Sweep) -> Source:
+    """The kernel of one sweep."""
+    return _Writer(program, sweep).write()
+
+
+class _Writer:
+    def __init__(self, program: Program, sweep: Sweep):
+        self.program = program
+        self.sweep = sweep
+        self.nodes = program.nodes
+        self.wide = program.compute == float64
+        self.real = "np.float64" if self.wide else "np.float32"
+        self.word = "np.uint64" if self.wide else "np.uint32"
+        self.bits = "bits_of_double" if self.wide else "bits_of_float"
+        self.blocked = bool(sweep.sums or sweep.looks)
+        self.used: set[str] = set()
+
+    def write(self) -> Source:
+        names, types = self._buffers()
+        body = list(self._lines(names))
+        signature = "void(" + ", ".join(
+            [f"{t}[::1]" for t in types]
+            + ["int64", "int64", "float64[::1]", "uint64[::1]", "uint64[:, ::1]"]
+            + ["float64[::1]", "uint32[:, ::1]"]
+        )
+        header = ", ".join([*names, "count, start, scalars, keys, cuts, sums, bins"])
+        text = "\n".join(
+            [
+                "import numpy as np",
+                "from numba import njit",
+                "",
+                "from mergec.compiler.kernels.intrinsics import (",
+                "    bits_of_double, bits_of_float, double_of_bits, float_of_bits,",
+                f"    stack_float32, stack_float64, stack_{self.word[3:]},",
+                ")",
+                all_helpers(self.used),
+                "",
+                f'@njit("{signature})", nogil=True, cache=True, error_model="numpy")',
+                f"def sweep({header}):",
+                *body,
+                "",
+            ]
+        )
+        return Source(text, tuple(types))
+
+    def _buffers(self) -> tuple[list[str], list[str]]:
+        """Names and numpy types of the buffers: inputs, held values read, outputs, held stored."""
+        program, sweep = self.program, self.sweep
+        held = "float64" if self.wide else "float32"
+        names = [f"in{slot}" for slot in sweep.reads] + [f"held{i}" for i in sweep.fetches]
+        types = [STORAGE[program.inputs[slot].name] for slot in sweep.reads]
+        types += [held] * len(sweep.fetches)
+        names += [f"out{i}" for i in sweep.writes] + [f"keep{i}" for i in sweep.stores]
+        types += [STORAGE[program.outputs[i][1].name] for i in sweep.writes]
+        types += [held] * len(sweep.stores)
+        return names, types
+
+    def _lines(self, names: list[str]) -> Iterator[str]:
+        yield from (f"    {line}" for line in self._hoisted())
+        if not self.blocked:
+            yield "    for e in range(np.uint64(count)):"
+            yield from (f"        {line}" for line in self._elements())
+            return
+        yield from (f"    {line}" for line in self._accumulators())
+        yield f"    for first in range(0, count, {BLOCK}):"
+        yield f"        width = np.uint64(min({BLOCK}, count - first))"
+        yield "        for j in range(width):"
+        yield "            e = np.uint64(first) + j"
+        yield from (f"            {line}" for line in self._elements())
+        yield from (f"        {line}" for line in self._block())
+        yield from (f"    {line}" for line in self._results())
+
+    def _hoisted(self) -> Iterator[str]:
+        """Everything that is constant over the tile."""
+        for place, index in enumerate(self.sweep.scalars):
+            if self.nodes[index].kind is Kind.FLAG:
+                yield f"s{index} = scalars[{place}] != 0.0"
+            else:
+                yield f"s{index} = {self.real}(scalars[{place}])"
+        for index in self.sweep.elements:
+            node = self.nodes[index]
+            if node.name == "bernoulli":
+                yield f"key{index} = np.uint32(keys[{node.attr[0]}])"
+                yield (
+                    f"step{index} = np.uint32(np.uint32(keys[{node.attr[0]}] >> np.uint64(32)) + "
+                    f"np.uint32(np.uint32(start >> 32) * np.uint32({HIGH_STEP:#x})))"
+                )
+                if self.nodes[node.args[0]].kind not in ELEMENT_KINDS:
+                    place = self.sweep.scalars.index(node.args[0])
+                    yield f"p{index} = np.float32(scalars[{place}] * {float(1 << KEEP_BITS)})"
+            elif node.name == "selected":
+                row = self._cut_row(node.args[1])
+                yield f"cut{index} = {self.word}(cuts[{row}, 0])"
+                yield f"left{index} = np.int64(cuts[{row}, 1]) - start"
+                yield f"until{index} = np.uint32(max(0, min(count, left{index})))"
+
+    def _cut_row(self, selection: int) -> int:
+        """A selection's row in `cuts`: its place among the program's selections."""
+        found = [i for i, node in enumerate(self.nodes) if node.kind is Kind.SELECTION]
+        return found.index(selection)
+
+    def _elements(self) -> Iterator[str]:
+        """One line a primitive, then what the sweep does with the results."""
+        program, sweep = self.program, self.sweep
+        for index, node in enumerate(self.nodes):
+            if node.name == "input" and node.attr[0] in sweep.reads:
+                slot = int(node.attr[0])
+                yield f"v{index} = {self._decoded(f'in{slot}[e]', program.inputs[slot])}"
+            elif index in sweep.fetches:
+                yield f"v{index} = held{index}[e]"
+            elif index in sweep.elements:
+                yield from self._primitive(index, node)
+        for number in sweep.writes:
+            node_index, dtype = program.outputs[number]
+            yield f"out{number}[e] = {self._encoded(self._value(node_index), dtype)}"
+        for index in sweep.stores:
+            yield f"keep{index}[e] = {self._value(index)}"
+        for index in self._staged():
+            yield f"stage{index}[j] = {self._value(index)}"
+        for look in sweep.looks:
+            value = self._value(self.nodes[look.selection].args[0])
+            yield f"look{look.selection}[j] = {self.bits}(abs({value}))"
+
+    def _decoded(self, text: str, dtype: DType) -> str:
+        decode, _ = helper_names(dtype)
+        if decode:
+            self.used.add(dtype.name)
+            text = f"{decode}({text})"
+        return text if dtype == self.program.compute else f"{self.real}({text})"
+
+    def _encoded(self, text: str, dtype: DType) -> str:
+        _, encode = helper_names(dtype)
+        if not encode:
+            return f"np.{dtype.name}({text})"
+        self.used.add(dtype.name)
+        return f"{encode}(np.float32({text}))"
+
+    def _value(self, index: int) -> str:
+        """A node as an operand: a register, or a hoisted scalar."""
+        return f"v{index}" if self.nodes[index].kind in ELEMENT_KINDS else f"s{index}"
+
+    def _primitive(self, index: int, node: Node) -> Iterator[str]:
+        args = [self._value(i) for i in node.args]
+        if node.name in _INFIX:
+            yield f"v{index} = {args[0]} {_INFIX[node.name]} {args[1]}"
+        elif node.name == "neg":
+            yield f"v{index} = -{args[0]}"
+        elif node.name == "abs":
+            yield f"v{index} = abs({args[0]})"
+        elif node.name == "sqrt":
+            yield f"v{index} = np.sqrt({args[0]})"
+        elif node.name == "not":
+            yield f"v{index} = not {args[0]}"
+        elif node.name == "minimum":
+            yield f"v{index} = {args[0]} if {args[0]} < {args[1]} else {args[1]}"
+        elif node.name == "maximum":
+            yield f"v{index} = {args[0]} if {args[0]} > {args[1]} else {args[1]}"
+        elif node.name == "where":
+            yield f"v{index} = {args[1]} if {args[0]} else {args[2]}"
+        elif node.name == "round":
+            dtype = BY_NAME[str(node.attr[0])]
+            yield f"v{index} = {self._decoded(self._encoded(args[0], dtype), dtype)}"
+        elif node.name == "bernoulli":
+            yield from self._bernoulli(index, node)
+        elif node.name == "selected":
+            yield f"m{index} = {self.bits}(abs({args[0]}))"
+            yield (
+                f"v{index} = (m{index} > cut{index}) | "
+                f"((m{index} == cut{index}) & (np.uint32(e) < until{index}))"
+            )
+        else:
+            raise AssertionError(f"no kernel text for {node.name}")
+
+    def _bernoulli(self, index: int, node: Node) -> Iterator[str]:
+        h = f"h{index}"
+        yield f"{h} = np.uint32(np.uint32(np.uint32(start) + np.uint32(e)) ^ key{index})"
+        yield f"{h} = np.uint32({h} * np.uint32({MULTIPLIERS[0]:#x}))"
+        yield f"{h} = np.uint32({h} ^ np.uint32({h} >> np.uint32({SHIFTS[0]})))"
+        yield f"{h} = np.uint32(np.uint32({h} + step{index}) * np.uint32({MULTIPLIERS[1]:#x}))"
+        yield f"{h} = np.uint32({h} ^ np.uint32({h} >> np.uint32({SHIFTS[1]})))"
+        yield f"{h} = np.uint32({h} * np.uint32({MULTIPLIERS[2]:#x}))"
+        yield f"{h} = np.uint32({h} ^ np.uint32({h} >> np.uint32({SHIFTS[2]})))"
+        threshold = f"p{index}"
+        if self.nodes[node.args[0]].kind in ELEMENT_KINDS:
+            chance = self._value(node.args[0])
+            threshold = f"np.float32({chance}) * np.float32({float(1 << KEEP_BITS)})"
+        drawn = f"np.float32(np.int32({h} >> np.uint32({32 - KEEP_BITS})))"
+        yield f"v{index} = {drawn} < {threshold}"
+
+    def _staged(self) -> list[int]:
+        """Elements that go through the block because reductions consume them."""
+        return sorted({arg for i in self.sweep.sums for arg in self.nodes[i].args})
+
+    def _accumulators(self) -> Iterator[str]:
+        stack = f"stack_{self.real[3:]}"
+        for index in self._staged():
+            yield f"stage{index} = {stack}({BLOCK})"
+        for look in self.sweep.looks:
+            yield f"look{look.selection} = stack_{self.word[3:]}({BLOCK})"
+        if self.sweep.sums:
+            yield f"lanes = {stack}({LANES})"
+        for index in self.sweep.sums:
+            yield f"sum{index} = stack_float64({LANES})"
+            yield f"for j in range(np.uint64({LANES})):"
+            yield f"    sum{index}[j] = 0.0"
+        row = 0
+        for number, look in enumerate(self.sweep.looks):
+            cut = self._cut_row(look.selection)
+            yield f"prefix{number} = {self.word}(cuts[{cut}, 0])"
+            if look.ranks:
+                yield f"wanted{number} = np.int64(cuts[{cut}, 2])"
+                yield f"equals{number} = np.int64(0)"
+                yield f"found{number} = np.int64(-1)"
+                row += 1
+
+    def _block(self) -> Iterator[str]:
+        """Add up a block; a short one is filled with zeros, which add nothing."""
+        for index in self._staged():
+            yield f"for j in range(width, np.uint64({BLOCK})):"
+            yield f"    stage{index}[j] = {self.real}(0.0)"
+        for index in self.sweep.sums:
+            args = self.nodes[index].args
+            at = "j", "i + j"
+            term, more = (" * ".join(f"stage{arg}[{place}]" for arg in args) for place in at)
+            yield f"for j in range(np.uint64({LANES})):"
+            yield f"    lanes[j] = {term}"
+            yield f"for i in range(np.uint64({LANES}), np.uint64({BLOCK}), np.uint64({LANES})):"
+            yield f"    for j in range(np.uint64({LANES})):"
+            yield f"        lanes[j] += {more}"
+            yield f"for j in range(np.uint64({LANES})):"
+            yield f"    sum{index}[j] += np.float64(lanes[j])"
+        for number in range(len(self.sweep.looks)):
+            yield "for j in range(width):"
+            yield from (f"    {line}" for line in self._look(number))
+
+    def _look(self, number: int) -> Iterator[str]:
+        look = self.sweep.looks[number]
+        bits = f"look{look.selection}[j]"
+        if look.ranks:
+            yield f"if {bits} == prefix{number}:"
+            yield f"    equals{number} += 1"
+            yield f"    if equals{number} == wanted{number}:"
+            yield f"        found{number} = start + first + np.int64(j)"
+            return
+        shift = digit_shift(self.program.compute, look.digit)
+        mask = (1 << digit_width(self.program.compute, look.digit)) - 1
+        digit = f"np.uint64({bits} >> {self.word}({shift})) & np.uint64({mask})"
+        if look.digit == 0:
+            yield f"bins[{number}, {digit}] += np.uint32(1)"
+            return
+        above = digit_shift(self.program.compute, look.digit - 1)
+        yield (
+            f"if {self.word}({bits} >> {self.word}({above})) == "
+            f"{self.word}(prefix{number} >> {self.word}({above})):"
+        )
+        yield f"    bins[{number}, {digit}] += np.uint32(1)"
+
+    def _results(self) -> Iterator[str]:
+        for place, index in enumerate(self.sweep.sums):
+            yield "total = 0.0"
+            yield f"for j in range(np.uint64({LANES})):"
+            yield f"    total += sum{index}[j]"
+            yield f"sums[{place}] = total"
+        place = len(self.sweep.sums)
+        for number, look in enumerate(self.sweep.looks):
+            if look.ranks:
+                yield f"sums[{place}] = np.float64(equals{number})"
+                yield f"sums[{place + 1}] = np.float64(found{number})"
+                place += RANK_FIELDS

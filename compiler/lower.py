@@ -1,0 +1,337 @@
+"""Bound -> Graph: one node per tensor operation, for every tensor of every output.
+
+Lowering goes from each output's tensor names down to the loads. A tensor has a name in each model
+that it passes through: a slice renumbers layers, a stack renumbers them again. Settings of a merge
+are picked by the name in the output that the merge stands in, columns by the name in the source;
+slicing an expression or naming it as a stage starts a new model with names of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..grammar.diagnostics import Diagnostics
+from ..ops.dtypes import BY_NAME, promote
+from ..ops.method import Value
+from ..ops.streams import stream_key
+from .bound import (
+    Bound,
+    ByName,
+    Choice,
+    Expr,
+    Gradient,
+    Merge,
+    Output,
+    Setting,
+    Sliced,
+    Source,
+    Stack,
+    Stage,
+    Uncovered,
+    evaluate,
+)
+from .findings import Findings
+from .graph import Graph, Invoke, Load, Origin, Space, TensorType
+from .structure import Structures, merge_inputs
+
+_MISSING: Any = object()
+
+
+@dataclass
+class Lowered:
+    """A graph, and the pairs of non-float tensors whose content must turn out to be the same."""
+
+    graph: Graph
+    equalities: list[tuple[Load, Load]]
+    structures: Structures
+
+
+def lower(bound: Bound, problems: Diagnostics) -> Lowered:
+    """The graph of a recipe; problems are collected, errors among them make the graph unusable."""
+    lowering = _Lowering(bound, problems)
+    for number, output in enumerate(bound.outputs):
+        lowering.output(number, output)
+    lowering.findings.report(problems)
+    return Lowered(lowering.graph, lowering.equalities, lowering.structures)
+
+
+@dataclass
+class _Lowering:
+    bound: Bound
+    problems: Diagnostics
+    graph: Graph = field(default_factory=Graph)
+    equalities: list[tuple[Load, Load]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.structures = Structures(self.problems)
+        self.findings = Findings()
+        self._stage = ""
+        self._stages: dict[tuple[Stage, str], int | None] = {}
+        self._plain: dict[Merge, _Plain] = {}
+        self._digests: dict[Expr, int] = {}
+
+    def output(self, number: int, output: Output) -> None:
+        origin = self.graph.origin(Origin("", output.span))
+        for name in self.structures.names(output.value):
+            value = self.tensor(output.value, name, name)
+            if value is None:
+                continue
+            kind = self.graph.nodes[value].type
+            dtype = kind.dtype
+            if output.dtype is not None and dtype.is_float:
+                dtype = output.dtype
+            self.graph.write(number, name, value, dtype, origin)
+
+    def tensor(self, expr: Expr, name: str, outer: str) -> int | None:
+        """The node of an expression's tensor, or None if it has none of that name.
+
+        outer: the tensor's name in the model that the expression stands in.
+        """
+        match expr:
+            case Source():
+                tensor = expr.checkpoint.tensors.get(name)
+                if tensor is None:
+                    return None
+                origin = self.graph.origin(Origin(self._stage, expr.span))
+                return self.graph.load(expr.checkpoint, tensor, origin)
+            case Stage():
+                return self._stage_tensor(expr, name)
+            case Merge():
+                return self._merge(expr, name, outer)
+            case Sliced():
+                inner = self._unsliced(expr, name)
+                return None if inner is None else self.tensor(expr.value, inner, inner)
+            case Stack():
+                return self._stacked(expr, name, outer)
+            case Choice():
+                for matcher, value in expr.arms:
+                    if matcher.matches(outer):
+                        self.findings.matched(expr.span, matcher)
+                        return self.tensor(value, name, outer)
+                self.findings.uncovered(expr.span, "a model", outer)
+                return None
+
+    def _stage_tensor(self, stage: Stage, name: str) -> int | None:
+        key = (stage, name)
+        if key not in self._stages:
+            around, self._stage = self._stage, stage.name
+            self._stages[key] = self.tensor(stage.value, name, name)
+            self._stage = around
+        return self._stages[key]
+
+    def _unsliced(self, expr: Sliced, name: str) -> str | None:
+        """The name that a slice's tensor has in the model that is sliced."""
+        if name not in self.structures.names(expr):
+            return None
+        layers = self.structures.layers(expr)
+        place = layers.locate(name)
+        if place is None:
+            return name
+        start, _ = self.structures.bounds(expr)
+        return self.structures.layers(expr.value).rename(name, place.layer + start)
+
+    def _stacked(self, expr: Stack, name: str, outer: str) -> int | None:
+        layers = self.structures.layers(expr)
+        place = layers.locate(name)
+        if place is None:
+            leading = layers.is_leading(name)
+            return self.tensor(expr.parts[0 if leading else -1], name, outer)
+        layer = place.layer
+        for part in expr.parts:
+            count = self.structures.layers(part).count
+            if layer < count:
+                return self.tensor(part, layers.rename(name, layer), outer)
+            layer -= count
+        return None
+
+    # Merges -------------------------------------------------------------------------------------
+
+    def _merge(self, merge: Merge, name: str, outer: str) -> int | None:
+        inputs = [self.tensor(row.value, name, outer) for row in merge.rows]
+        if merge.base is not None:
+            inputs.append(self.tensor(merge.base, name, outer))
+        present = [node for node in inputs if node is not None]
+        if not present:
+            return None
+        # a tensor that stands for the merge where nothing is merged: the base's, else the first
+        standing = present[-1] if merge.base is not None and inputs[-1] is not None else present[0]
+        if len(present) < len(inputs):
+            return self._lacking(merge, name, inputs, standing)
+        types = [self.graph.nodes[node].type for node in present]
+        if any(kind.shape != types[0].shape for kind in types):
+            self.findings.shapes(merge, name, [kind.shape for kind in types])
+            return standing
+        if not all(kind.dtype.is_float for kind in types):
+            return self._unmergeable(merge, name, present, standing)
+        return self._invoke(merge, name, outer, present, types)
+
+    def _lacking(
+        self, merge: Merge, name: str, inputs: list[int | None], standing: int
+    ) -> int | None:
+        """What happens to a tensor that some inputs lack: `set missing` says."""
+        policy = self.bound.settings.missing
+        if policy == "error":
+            lacking = [
+                merge.rows[i].value if i < len(merge.rows) else merge.base
+                for i, node in enumerate(inputs)
+                if node is None
+            ]
+            self.findings.missing(merge, name, [expr for expr in lacking if expr is not None])
+        return None if policy == "skip" else standing
+
+    def _unmergeable(self, merge: Merge, name: str, present: list[int], standing: int) -> int:
+        """Tensors without fractions aren't merged: they must be the same, and one is copied."""
+        first = self.graph.nodes[standing].op
+        for node in present:
+            other = self.graph.nodes[node].op
+            if (
+                not (isinstance(first, Load) and isinstance(other, Load))
+                or first.tensor.dtype != other.tensor.dtype
+            ):
+                self.findings.differing(merge, name)
+            elif node != standing and (first, other) not in self.equalities:
+                self.equalities.append((first, other))
+        return standing
+
+    def _invoke(
+        self, merge: Merge, name: str, outer: str, inputs: list[int], types: list[TensorType]
+    ) -> int:
+        plain = self._plain.get(merge)
+        if plain is None:
+            plain = self._plain[merge] = _plain(merge)
+        if plain.columns is not None and plain.settings is not None:
+            columns, settings = plain.columns, plain.settings
+        else:
+            evaluated = self._parameters(merge, name, outer)
+            if evaluated is None:
+                return inputs[0]
+            columns, settings = evaluated
+        method = merge.method
+        invocation = self.graph.invocation(method, columns, settings, merge.base is not None)
+        keys = self._keys(merge, name) if method.random else ()
+        kind = self._type(merge, settings, types)
+        origin = self.graph.origin(Origin(self._stage, merge.span))
+        return self.graph.invoke(Invoke(invocation, keys), tuple(inputs), kind, origin)
+
+    def _type(
+        self, merge: Merge, settings: dict[str, Value], types: list[TensorType]
+    ) -> TensorType:
+        rounds_to = merge.method.rounds_to
+        if rounds_to is not None:
+            dtype = BY_NAME[str(settings[rounds_to])]
+            return TensorType(types[0].shape, dtype, types[0].space, True)
+        dtype = types[0].dtype
+        for kind in types[1:]:
+            dtype = promote(dtype, kind.dtype)
+        return TensorType(types[0].shape, dtype, _space(merge, types))
+
+    def _parameters(
+        self, merge: Merge, name: str, outer: str
+    ) -> tuple[tuple[dict[str, Value], ...], dict[str, Value]] | None:
+        """Every parameter's value for one tensor, or None where one has none."""
+        position = self._position(merge, name)
+        columns: list[dict[str, Value]] = []
+        complete = True
+        for number, row in enumerate(merge.rows):
+            inner = self._unsliced(row.value, name) if isinstance(row.value, Sliced) else name
+            values: dict[str, Value] = {}
+            for key, setting in row.columns.items():
+                found = self._value(merge, (number, key), setting, inner or name, position)
+                complete = complete and found is not _MISSING
+                values[key] = found
+            columns.append(values)
+        settings: dict[str, Value] = {}
+        for key, setting in merge.settings.items():
+            settings[key] = self._value(merge, key, setting, outer, position)
+            complete = complete and settings[key] is not _MISSING
+        return (tuple(columns), settings) if complete else None
+
+    def _value(
+        self,
+        merge: Merge,
+        key: str | tuple[int, str],
+        setting: Setting,
+        name: str,
+        position: float,
+    ) -> Any:
+        if isinstance(setting, ByName):
+            self.findings.tried(setting, name)
+        try:
+            return evaluate(setting, name, position)
+        except Uncovered:
+            label = key if isinstance(key, str) else key[1]
+            span = merge.spans.get(key, setting.span if isinstance(setting, ByName) else merge.span)
+            self.findings.uncovered(span, label, name)
+            return _MISSING
+
+    def _position(self, merge: Merge, name: str) -> float:
+        """Where a tensor's layer stands among the merge's layers, 0 to 1; outside them 0."""
+        layers = self.structures.layers(merge)
+        place = layers.locate(name)
+        if place is None:
+            return 0.0
+        count = layers.stacks[place.stack].count
+        return place.layer / (count - 1) if count > 1 else 1.0
+
+    # Random streams -----------------------------------------------------------------------------
+
+    def _keys(self, merge: Merge, name: str) -> tuple[int, ...]:
+        """A stream per source: seed, stage, source, and the tensor's name in the source."""
+        seed, stage = self.bound.settings.seed, self._digest(merge)
+        seen: dict[int, int] = {}
+        keys: list[int] = []
+        for row in merge.rows:
+            inner = self._unsliced(row.value, name) if isinstance(row.value, Sliced) else name
+            source = self._digest(row.value)
+            repeat = seen[source] = seen.get(source, -1) + 1
+            keys.append(stream_key(seed, stage, source, repeat, inner or name))
+        return tuple(keys)
+
+    def _digest(self, expr: Expr) -> int:
+        """What an expression is made of, whatever it is called and whatever its numbers are.
+
+        A merge keeps its masks when a weight changes or a stage is renamed.
+        """
+        found = self._digests.get(expr)
+        if found is None:
+            found = self._digests[expr] = self._find_digest(expr)
+        return found
+
+    def _find_digest(self, expr: Expr) -> int:
+        match expr:
+            case Source():
+                return stream_key("source", expr.reference)
+            case Stage():
+                return self._digest(expr.value)
+            case Sliced():
+                return stream_key("slice", self._digest(expr.value))
+            case Merge():
+                parts = [self._digest(part) for part in merge_inputs(expr)]
+                return stream_key("merge", expr.method.name, *parts)
+            case Stack():
+                return stream_key("stack", *(self._digest(part) for part in expr.parts))
+            case Choice():
+                return stream_key("match", *(self._digest(value) for _, value in expr.arms))
+
+
+@dataclass(frozen=True)
+class _Plain:
+    """A merge's parameters where they are the same for every tensor, else None."""
+
+    columns: tuple[dict[str, Value], ...] | None
+    settings: dict[str, Value] | None
+
+
+def _plain(merge: Merge) -> _Plain:
+    settings = [*merge.settings.values(), *(v for row in merge.rows for v in row.columns.values())]
+    if any(isinstance(setting, (ByName, Gradient)) for setting in settings):
+        return _Plain(None, None)
+    columns: Any = tuple(dict(row.columns) for row in merge.rows)
+    shared: Any = dict(merge.settings)
+    return _Plain(columns, shared)
+
+
+def _space(merge: Merge, types: list[TensorType]) -> Space:
+    deltas = all(kind.space == "delta" for kind in types)
+    return "delta" if deltas or merge.method.gives_delta else "weight"

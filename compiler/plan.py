@@ -1,0 +1,154 @@
+"""Components + outputs -> Plan: what will be read, computed and written, and in what memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..grammar.diagnostics import Diagnostic, SourceText
+from ..ops.dtypes import DType
+from .bound import Bound
+from .components import Component
+from .graph import Graph, Load, Write
+from .kernels.source import RANK_FIELDS
+from .layout import Layout, plan_layout
+from .lower import Lowered
+from .program import DIGIT_BITS, Program, Sweep
+from .structure import Structures
+
+TILE = 128 * 1024
+"""Elements that a kernel is called on at once. Never a function of memory, threads or shards, so
+that sums are added up alike everywhere."""
+
+CHUNK = 8
+"""Tiles that a worker takes at once."""
+
+FIXED_BYTES = 170 * 2**20
+"""What the process holds before any buffer: the interpreter, numpy, numba and its kernels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Everything that a run does, known before the first byte of data is read.
+
+    graph: before optimisation; optimised: after it. layouts: each output's files.
+    equalities: pairs of non-float tensors that must be the same.
+    """
+
+    source: SourceText
+    bound: Bound
+    graph: Graph
+    optimised: Graph
+    components: tuple[Component, ...]
+    layouts: tuple[Layout, ...]
+    equalities: tuple[tuple[Load, Load], ...]
+    structures: Structures
+    warnings: tuple[Diagnostic, ...]
+    threads: int
+    memory: int | None
+
+    @cached_property
+    def bytes_read(self) -> int:
+        """Bytes that sweeps read from the sources; looks that are seldom needed are left out."""
+        return sum(component_bytes_read(c) for c in self.components)
+
+    @cached_property
+    def bytes_written(self) -> int:
+        """Bytes of all output files."""
+        return sum(layout.nbytes for layout in self.layouts)
+
+    @cached_property
+    def loads(self) -> int:
+        """Tensors that the recipe names as inputs, each time that it does."""
+        return sum(
+            sum(isinstance(self.graph.nodes[i].op, Load) for i in node.inputs)
+            for node in self.graph.nodes
+        )
+
+    @cached_property
+    def distinct_loads(self) -> int:
+        """Source tensors that are read."""
+        return sum(len(component.loads) for component in self.components)
+
+    @cached_property
+    def peak_bytes(self) -> int:
+        """Most bytes that buffers hold at once: every worker on the largest tiles, plus holds."""
+        worst = max((worker_bytes(c) for c in self.components), default=0)
+        held = max((held_bytes(c) for c in self.components), default=0)
+        return worst * self.threads + held
+
+
+def make_plan(
+    source: SourceText,
+    bound: Bound,
+    lowered: Lowered,
+    optimised: Graph,
+    found: Sequence[Component],
+    warnings: Sequence[Diagnostic],
+    threads: int,
+    memory: int | None,
+) -> Plan:
+    """The plan of a recipe's components."""
+    return Plan(
+        source=source,
+        bound=bound,
+        graph=lowered.graph,
+        optimised=optimised,
+        components=tuple(found),
+        layouts=_layouts(bound, optimised),
+        equalities=tuple(lowered.equalities),
+        structures=lowered.structures,
+        warnings=(*bound.warnings, *warnings),
+        threads=threads,
+        memory=memory,
+    )
+
+
+def _layouts(bound: Bound, graph: Graph) -> tuple[Layout, ...]:
+    tensors: list[list[tuple[str, DType, tuple[int, ...]]]] = [[] for _ in bound.outputs]
+    for _, node in graph.writes():
+        assert isinstance(node.op, Write)
+        tensors[node.op.output].append((node.op.name, node.type.dtype, node.type.shape))
+    return tuple(
+        plan_layout(found, output.shard_bytes)
+        for found, output in zip(tensors, bound.outputs, strict=True)
+    )
+
+
+def component_bytes_read(component: Component) -> int:
+    """Source bytes of all sweeps of a component."""
+    if component.template.copies:
+        return sum(load.tensor.nbytes for load in component.loads)
+    return sum(
+        component.loads[slot].tensor.nbytes
+        for sweep in component.template.sweeps
+        if not sweep.only_ranks
+        for slot in sweep.reads
+    )
+
+
+def worker_bytes(component: Component) -> int:
+    """Bytes of one worker's buffers while it works on a component."""
+    tile = min(TILE, max(1, component.numel))
+    if component.template.copies:
+        return tile * 4
+    program = component.template.program
+    return max(sweep_bytes(program, sweep, tile) for sweep in component.template.sweeps)
+
+
+def sweep_bytes(program: Program, sweep: Sweep, tile: int) -> int:
+    """Bytes of a tile's buffers and of the histograms of a sweep."""
+    held = program.compute.itemsize
+    width = sum(program.inputs[slot].itemsize for slot in sweep.reads)
+    width += held * (len(sweep.fetches) + len(sweep.stores))
+    width += sum(program.outputs[number][1].itemsize for number in sweep.writes)
+    return width * tile + 4 * len(sweep.looks) * (1 << DIGIT_BITS)
+
+
+def held_bytes(component: Component) -> int:
+    """Bytes of whole tensors that a component holds between its sweeps, and of its histograms."""
+    program = component.template.program
+    looks = max((len(s.looks) for s in component.template.sweeps), default=0)
+    held = len(program.held) * component.numel * program.compute.itemsize
+    return held + 8 * looks * (1 << DIGIT_BITS) + 8 * RANK_FIELDS * looks

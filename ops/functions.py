@@ -1,0 +1,105 @@
+"""The mathematics that merge methods are written in: functions on symbols and on torch tensors.
+
+On symbols each call adds a node to the trace that the compiler fuses into kernels; on torch tensors
+and floats it computes at once, which is the reference.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .primitives import TABLE
+from .symbols import Attribute, Mask, Scalar, Selection, Symbol, Tensor
+
+
+def apply(name: str, *args: Any, attr: Attribute = ()) -> Any:
+    """Add the primitive to the trace if any argument is a symbol, else compute it with torch."""
+    for arg in args:
+        if isinstance(arg, Symbol):
+            return arg.tracer.apply(name, args, attr)
+    primitive = TABLE[name]
+    if primitive.evaluate and all(isinstance(arg, (int, float)) for arg in args):
+        return primitive.evaluate(*args)
+    from .eager import EAGER
+
+    return EAGER[name](*args, *attr)
+
+
+def where(condition: Any, x: Any, y: Any) -> Any:
+    """x where the condition holds, else y; per element, or once for scalars."""
+    return apply("where", condition, x, y)
+
+
+def minimum(x: Any, y: Any) -> Any:
+    """The smaller of two, per element."""
+    return apply("minimum", x, y)
+
+
+def maximum(x: Any, y: Any) -> Any:
+    """The larger of two, per element."""
+    return apply("maximum", x, y)
+
+
+def equal(x: Any, y: Any) -> Any:
+    """Whether two numbers are equal, per element (`==` on symbols is identity)."""
+    return apply("equal", x, y)
+
+
+def sqrt(x: Any) -> Any:
+    """The square root, correctly rounded; of a negative number NaN."""
+    return apply("sqrt", x)
+
+
+def sin(x: Scalar) -> Scalar:
+    """The sine of a scalar in radians."""
+    return apply("sin", x)  # type: ignore[no-any-return]
+
+
+def cos(x: Scalar) -> Scalar:
+    """The cosine of a scalar in radians."""
+    return apply("cos", x)  # type: ignore[no-any-return]
+
+
+def arccos(x: Scalar) -> Scalar:
+    """The angle in [0, π] of a cosine in [-1, 1]."""
+    return apply("arccos", x)  # type: ignore[no-any-return]
+
+
+def floor(x: Scalar) -> Scalar:
+    """The largest whole number that isn't above x."""
+    return apply("floor", x)  # type: ignore[no-any-return]
+
+
+def numel(x: Tensor) -> Scalar:
+    """The number of elements of a tensor."""
+    return apply("numel", x)  # type: ignore[no-any-return]
+
+
+def dot(x: Tensor, y: Tensor) -> Scalar:
+    """Σ x·y over all elements, in float64."""
+    return apply("dot", x, y)  # type: ignore[no-any-return]
+
+
+def norm(x: Tensor) -> Scalar:
+    """The Euclidean norm over all elements, in float64."""
+    return sqrt(dot(x, x))  # type: ignore[no-any-return]
+
+
+def total(x: Tensor) -> Scalar:
+    """Σ x over all elements, in float64."""
+    return apply("sum", x)  # type: ignore[no-any-return]
+
+
+def largest(x: Tensor, k: Scalar) -> Selection:
+    """The cut that tells the k elements of largest |x|; among equals the lowest index is first."""
+    return apply("largest", x, k)  # type: ignore[no-any-return]
+
+
+def selected(x: Tensor, selection: Selection) -> Mask:
+    """Whether each element of x is among those that the selection of x kept; exactly k are."""
+    return apply("selected", x, selection)  # type: ignore[no-any-return]
+
+
+def rounded(x: Tensor, dtype: str) -> Tensor:
+    """Each element rounded to a dtype (by name), ties to even, and back to the compute dtype."""
+    return apply("round", x, attr=(dtype,))  # type: ignore[no-any-return]

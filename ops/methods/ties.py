@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from ..method import Density, Factor, Weight, method
+from ..symbols import Tensor
+from ..task_vectors import Rescale, combine_consensus, drop_silent_rows, rescale_kept, trim
+
+
+@method(simplify=partial(drop_silent_rows, consensus=True))
+def ties(
+    xs: Sequence[Tensor],
+    base: Tensor,
+    *,
+    weight: Sequence[Weight],
+    density: Sequence[Density] = 1.0,  # type: ignore[assignment]
+    lambda_: Factor = 1.0,  # type: ignore[assignment]
+    normalize: bool = True,
+    rescale: Rescale = "none",
+) -> Tensor:
+    """Trim each task vector to its largest magnitudes, elect a sign, merge what agrees.
+
+    Of δ_i = x_i - b the k = max(1, ⌊density·n⌋) largest magnitudes stay (among equals the lowest
+    index first); v_i = w_i δ_i. The majority sign is that of Σ v_i (+ at 0); the v_i of that sign
+    are summed, divided by the sum of their weights if `normalize`, times λ, plus b.
+
+    Source: Yadav et al., TIES-Merging, NeurIPS 2023. Sweeps: two or three to find the cuts, one to
+    write (one in all at density 1); memory: tiles and a histogram per model.
+    """
+    vectors = []
+    for x, w, share in zip(xs, weight, density, strict=True):
+        delta = x - base
+        vectors.append(rescale_kept(trim(delta, share), delta, share, rescale) * w)
+    return combine_consensus(base, vectors, weight, lambda_, normalize)

@@ -1,0 +1,114 @@
+"""The primitives: the few operations that every merge method is built from, and their traits.
+
+Methods call them through `ops.functions` and ordinary operators. Passes and planners ask
+`TABLE[name]` for a primitive's traits and never decide by its name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+
+class Kind(Enum):
+    """What a value is: per element, or once for the whole tensor."""
+
+    TENSOR = "tensor"  # a number per element, in the compute dtype
+    MASK = "mask"  # a truth value per element
+    SCALAR = "scalar"  # one number, in float64
+    FLAG = "flag"  # one truth value
+    SELECTION = "selection"  # the cut that tells the k elements of largest magnitude
+
+
+class Trait(Enum):
+    """How a primitive walks over its tensor."""
+
+    LEAF = "leaf"  # an input, a parameter, a constant
+    ELEMENTWISE = "elementwise"  # element i of the result needs element i of the arguments
+    REDUCTION = "reduction"  # one scalar of all elements
+    SELECTION = "selection"  # a reduction that takes several looks: an exact order statistic
+    OPAQUE = "opaque"  # needs whole tensors
+
+
+@dataclass(frozen=True, slots=True)
+class Primitive:
+    """A primitive's traits.
+
+    indexed: the value depends on the element's index too, not on its arguments alone.
+    evaluate: computes it on Python floats, where it exists on scalars.
+    """
+
+    name: str
+    trait: Trait
+    result: Callable[[tuple[Kind, ...]], Kind]
+    indexed: bool = False
+    evaluate: Callable[..., Any] | None = None
+
+
+def _number(kinds: tuple[Kind, ...]) -> Kind:
+    return Kind.TENSOR if Kind.TENSOR in kinds or Kind.MASK in kinds else Kind.SCALAR
+
+
+def _truth(kinds: tuple[Kind, ...]) -> Kind:
+    return Kind.MASK if Kind.TENSOR in kinds or Kind.MASK in kinds else Kind.FLAG
+
+
+def _always(kind: Kind) -> Callable[[tuple[Kind, ...]], Kind]:
+    return lambda _: kind
+
+
+def _divide(x: float, y: float) -> float:
+    """IEEE division: Python raises where the hardware has an answer."""
+    if y != 0.0:
+        return x / y
+    return (
+        math.nan if x == 0.0 or math.isnan(x) else math.copysign(math.inf, x) * math.copysign(1, y)
+    )
+
+
+def _elementwise(
+    name: str,
+    evaluate: Callable[..., Any] | None,
+    result: Callable[[tuple[Kind, ...]], Kind] = _number,
+) -> Primitive:
+    return Primitive(name, Trait.ELEMENTWISE, result, evaluate=evaluate)
+
+
+TABLE: dict[str, Primitive] = {
+    primitive.name: primitive
+    for primitive in (
+        Primitive("input", Trait.LEAF, _always(Kind.TENSOR)),
+        Primitive("param", Trait.LEAF, _always(Kind.SCALAR)),
+        Primitive("const", Trait.LEAF, _always(Kind.SCALAR)),
+        Primitive("numel", Trait.LEAF, _always(Kind.SCALAR)),
+        _elementwise("add", lambda x, y: x + y),
+        _elementwise("sub", lambda x, y: x - y),
+        _elementwise("mul", lambda x, y: x * y),
+        _elementwise("div", _divide),
+        _elementwise("neg", lambda x: -x),
+        _elementwise("abs", abs),
+        _elementwise("sqrt", lambda x: math.sqrt(x) if x >= 0 else math.nan),
+        _elementwise("minimum", min),
+        _elementwise("maximum", max),
+        _elementwise("where", lambda c, x, y: x if c else y),
+        _elementwise("less", lambda x, y: x < y, _truth),
+        _elementwise("less_equal", lambda x, y: x <= y, _truth),
+        _elementwise("equal", lambda x, y: x == y, _truth),
+        _elementwise("and", lambda x, y: x and y, _truth),
+        _elementwise("or", lambda x, y: x or y, _truth),
+        _elementwise("not", lambda x: not x, _truth),
+        _elementwise("round", None),  # to the dtype in its attribute, and back
+        Primitive("sin", Trait.ELEMENTWISE, _always(Kind.SCALAR), evaluate=math.sin),
+        Primitive("cos", Trait.ELEMENTWISE, _always(Kind.SCALAR), evaluate=math.cos),
+        Primitive("arccos", Trait.ELEMENTWISE, _always(Kind.SCALAR), evaluate=math.acos),
+        Primitive("floor", Trait.ELEMENTWISE, _always(Kind.SCALAR), evaluate=math.floor),
+        Primitive("bernoulli", Trait.ELEMENTWISE, _always(Kind.MASK), indexed=True),
+        Primitive("selected", Trait.ELEMENTWISE, _always(Kind.MASK), indexed=True),
+        Primitive("sum", Trait.REDUCTION, _always(Kind.SCALAR)),
+        Primitive("dot", Trait.REDUCTION, _always(Kind.SCALAR)),
+        Primitive("largest", Trait.SELECTION, _always(Kind.SELECTION)),
+    )
+}

@@ -1,0 +1,102 @@
+"""Mathematics that the task-vector methods share: trimming, dropping, sign consensus, combining.
+
+A task vector δ is a model's tensor minus the base's. Everything here accumulates: the number of
+values alive at once doesn't grow with the number of models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypeAlias
+
+from .functions import equal, floor, largest, maximum, minimum, numel, selected, total, where
+from .method import Call, Random, Switch
+from .symbols import Scalar, Tensor
+
+Rescale: TypeAlias = Annotated[Literal["none", "density", "l1"], Switch(true="l1", false="none")]
+
+
+def trim(delta: Tensor, density: Scalar) -> Any:
+    """δ with only its k = max(1, ⌊density·n⌋) largest magnitudes; all of it at density ≥ 1."""
+    if density >= 1:
+        return delta
+    if density <= 0:
+        return 0.0
+    count = maximum(floor(density * numel(delta)), 1.0)
+    return where(selected(delta, largest(delta, count)), delta, 0.0)
+
+
+def drop(delta: Tensor, source: int, density: Scalar, random: Random) -> Any:
+    """δ with each element kept with probability density; all of it at density ≥ 1."""
+    if density >= 1:
+        return delta
+    if density <= 0:
+        return 0.0
+    return where(random.bernoulli(source, density, delta), delta, 0.0)
+
+
+def rescale_kept(kept: Any, delta: Tensor, density: Scalar, rescale: str) -> Any:
+    """Make up for what was dropped: by 1/density, or so that the sum of magnitudes is as before."""
+    if rescale == "none" or density >= 1 or density <= 0:
+        return kept
+    if rescale == "density":
+        return kept * (1.0 / density)
+    before, after = total(abs(delta)), total(abs(kept))
+    return kept * where(after > 0.0, before / after, 1.0)
+
+
+def combine_sum(
+    base: Tensor, vectors: Sequence[Any], weight: Sequence[Scalar], lambda_: Scalar, normalize: bool
+) -> Tensor:
+    """base + λ Σ v_i, the sum divided by Σ w_i if asked (|Σ w_i| < 1e-8 counts as 1)."""
+    mixed: Any = _sum(vectors)
+    factor: Any = lambda_
+    if normalize:
+        divisor = _sum(weight)
+        factor = factor / where(abs(divisor) < 1e-8, 1.0, divisor)
+    return base + mixed * factor  # type: ignore[no-any-return]
+
+
+def combine_consensus(
+    base: Tensor, vectors: Sequence[Any], weight: Sequence[Scalar], lambda_: Scalar, normalize: bool
+) -> Tensor:
+    """base + λ Σ of the v_i whose sign is the majority's: the sign of Σ v_i, + where that is 0.
+
+    With normalize the sum is divided, element by element, by Σ w_i over those kept (0 counts as 1).
+    """
+    positive = _sum(vectors) >= 0.0
+    above = _sum([maximum(v, 0.0) for v in vectors])
+    below = _sum([minimum(v, 0.0) for v in vectors])
+    mixed = where(positive, above, below)
+    if normalize:
+        for_above = _sum([where(v > 0.0, w, 0.0) for v, w in zip(vectors, weight, strict=True)])
+        for_below = _sum([where(v < 0.0, w, 0.0) for v, w in zip(vectors, weight, strict=True)])
+        divisor = where(positive, for_above, for_below)
+        mixed = mixed / where(equal(divisor, 0.0), 1.0, divisor)
+    return base + mixed * lambda_  # type: ignore[no-any-return]
+
+
+def drop_silent_rows(call: Call, *, consensus: bool) -> Call | int:
+    """A task-vector call without the sources that can't change it; the base if none is left.
+
+    A source of weight 0 adds nothing, nor does one that is the base itself, unless its weight still
+    counts in the divisor.
+    """
+    counts = bool(call.settings["normalize"]) and not consensus
+    base = call.base
+    assert base is not None
+    if call.settings["lambda"] == 0:
+        return base
+    rows = [
+        i
+        for i, source in enumerate(call.sources)
+        if call.columns[i]["weight"] != 0 and (source != base or counts)
+    ]
+    return call.keep(rows) if rows else base
+
+
+def _sum(values: Sequence[Any]) -> Any:
+    result = values[0]
+    for value in values[1:]:
+        result = result + value
+    return result

@@ -1,0 +1,57 @@
+"""What must hold before an output is touched: paths, and tensors that must be the same."""
+
+from __future__ import annotations
+
+import os
+
+from ..compiler.plan import Plan
+from ..grammar.diagnostics import CheckpointError, Diagnostics, ResourceError
+from .files import Files
+
+_PIECE = 4 * 2**20
+
+
+def check_outputs(plan: Plan) -> None:
+    """No output folder holds a file that is read. Errors: ResourceError E0505."""
+    problems = Diagnostics()
+    for output in plan.bound.outputs:
+        folder = os.path.realpath(output.path)
+        inside = [
+            checkpoint.reference
+            for checkpoint in plan.bound.sources.values()
+            if any(
+                os.path.commonpath([folder, file.real_path]) == folder
+                or os.path.commonpath([folder, os.path.abspath(file.path)]) == folder
+                for file in checkpoint.files
+            )
+        ]
+        if inside:
+            problems.report(
+                "E0505",
+                f"the output {output.path} is, or holds, an input: {inside[0]}",
+                output.span,
+                hint="write to another folder",
+            )
+    problems.raise_errors(ResourceError)
+
+
+def check_equalities(plan: Plan, files: Files) -> None:
+    """Tensors that can't be merged are the same in all inputs. Errors: CheckpointError E0319."""
+    differing: dict[str, str] = {}
+    for first, other in plan.equalities:
+        for start in range(0, first.tensor.nbytes, _PIECE):
+            count = min(_PIECE, first.tensor.nbytes - start)
+            left, right = bytearray(count), bytearray(count)
+            files.read(first, start, memoryview(left))
+            files.read(other, start, memoryview(right))
+            if left != right:
+                names = f"{first.checkpoint.reference} and {other.checkpoint.reference}"
+                differing[first.tensor.name] = names
+                break
+    if differing:
+        raise CheckpointError.of(
+            "E0319",
+            f"{len(differing)} tensors that aren't of floats differ between the inputs",
+            notes=tuple(f"{name}: {between}" for name, between in list(differing.items())[:6]),
+            hint="only tensors of floats can be merged; others must be the same",
+        )

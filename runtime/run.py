@@ -1,0 +1,176 @@
+"""Plan -> checkpoints on disk: components streamed through workers, final names given last."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from ..compiler.components import Component
+from ..compiler.plan import Plan, held_bytes, worker_bytes
+from ..compiler.program import Program, Sweep
+from .backends import Backend, find_backend
+from .checks import check_equalities, check_outputs
+from .files import Files
+from .jobs import Job, Place
+from .manifest import manifest
+from .output_config import output_config
+from .report import Report, resident_bytes
+from .sidecar import copy_sidecars
+from .staging import MANIFEST_NAME, StagedOutput, check_space
+from .workers import Workers
+
+_TICK = 0.1  # seconds between looks at the progress
+
+
+@dataclass
+class Progress:
+    """How far a run is; bytes are those read and written of all that the plan foresees."""
+
+    bytes_total: int
+    bytes_done: int = 0
+    tensors_total: int = 0
+    tensors_done: int = 0
+    current: str = ""
+    stage: str = ""
+    compiling: bool = False
+
+
+Watch: TypeAlias = Callable[[Progress], None]
+
+
+def run_plan(
+    plan: Plan,
+    *,
+    backend: Literal["auto", "numba", "torch"] = "auto",
+    device: str = "cpu",
+    watch: Watch | None = None,
+) -> Report:
+    """Compute every output of a plan.
+
+    Nothing appears under an output's final name before all of it is written and flushed. On any
+    error or interruption what was written is removed, and what was there before stays.
+    Errors: ResourceError E05xx, RunError E06xx, CheckpointError for a source that has changed.
+    """
+    started, cpu = time.monotonic(), time.process_time()
+    run = _Run(plan, find_backend(backend, device), watch)
+    try:
+        run.execute()
+    finally:
+        run.files.close()
+    return Report(
+        outputs=tuple(output.path for output in plan.bound.outputs),
+        tensors=run.progress.tensors_done,
+        seconds=time.monotonic() - started,
+        cpu_seconds=time.process_time() - cpu,
+        bytes_read=run.files.bytes_read,
+        bytes_written=run.files.bytes_written
+        + sum(len(shard.header) for layout in plan.layouts for shard in layout.shards),
+        planned_read=plan.bytes_read,
+        planned_bytes=plan.peak_bytes,
+        buffer_bytes=resident_bytes("RssAnon"),
+        peak_bytes=resident_bytes(),
+        kernels_compiled=run.backend.compiled,
+        backend=run.backend.name,
+    )
+
+
+class _Run:
+    def __init__(self, plan: Plan, backend: Backend, watch: Watch | None) -> None:
+        self.plan = plan
+        self.backend = backend
+        self.files = Files()
+        self._watch = watch
+        self._count_lock = threading.Lock()
+        self.progress = Progress(
+            bytes_total=plan.bytes_read + plan.bytes_written,
+            tensors_total=sum(len(t) for c in plan.components for t in c.targets),
+        )
+
+    def execute(self) -> None:
+        plan = self.plan
+        check_outputs(plan)
+        with ExitStack() as stack:
+            staged = [
+                stack.enter_context(StagedOutput(output.path, output.span))
+                for output in plan.bound.outputs
+            ]
+            needs = {s.path: layout.nbytes for s, layout in zip(staged, plan.layouts, strict=True)}
+            check_space(needs)
+            check_equalities(plan, self.files)
+            for output, layout in zip(staged, plan.layouts, strict=True):
+                output.allocate(layout)
+            self._compute([output.folder for output in staged])
+            for number, output in enumerate(staged):
+                self._finish(number, output)
+            for output in staged:
+                output.commit()
+
+    def _finish(self, number: int, output: StagedOutput) -> None:
+        """The small files, the manifest last."""
+        config, base = output_config(self.plan, number)
+        copy_sidecars(base, output.folder)
+        if config is not None:
+            output.write_text("config.json", config)
+        text = json.dumps(manifest(self.plan, number, self.backend.name), indent=2)
+        output.write_text(MANIFEST_NAME, text + "\n")
+
+    def _compute(self, folders: list[Path]) -> None:
+        plan = self.plan
+        workers = Workers(self._jobs(folders), plan.threads, self._budget(), self._on_done)
+        workers.start()
+        try:
+            while not workers.wait(_TICK):
+                self._tell()
+            self._tell()
+        except BaseException:
+            workers.stop()
+            raise
+
+    def _budget(self) -> int | None:
+        """Bytes for what components hold between sweeps, beside the workers' own buffers."""
+        if self.plan.memory is None:
+            return None
+        worst = max((worker_bytes(c) for c in self.plan.components), default=0)
+        return max(0, self.plan.memory - worst * self.plan.threads)
+
+    def _jobs(self, folders: list[Path]) -> Iterator[tuple[Job, int]]:
+        for component in self.plan.components:
+            self._announce(component)
+            job = Job(component, self._places(component, folders), self.files, self._kernel)
+            yield job, 0 if component.template.copies else held_bytes(component)
+
+    def _places(self, component: Component, folders: list[Path]) -> list[list[Place]]:
+        def place(output: int, name: str) -> Place:
+            layout = self.plan.layouts[output]
+            slot = layout.slots[name]
+            return Place(folders[output] / layout.shards[slot.shard].name, slot.offset)
+
+        return [[place(*target) for target in targets] for targets in component.targets]
+
+    # Progress -----------------------------------------------------------------------------------
+
+    def _kernel(self, program: Program, sweep: Sweep) -> Callable[..., None]:
+        def compiling(busy: bool) -> None:
+            self.progress.compiling = busy
+
+        return self.backend.kernel(program, sweep, compiling)
+
+    def _announce(self, component: Component) -> None:
+        self.progress.current = component.targets[0][0].name
+        origin = self.plan.optimised.nodes[component.nodes[-1]].origin
+        self.progress.stage = self.plan.optimised.origins[origin].stage
+
+    def _on_done(self, job: Job) -> None:
+        with self._count_lock:
+            self.progress.tensors_done += sum(len(t) for t in job.component.targets)
+
+    def _tell(self) -> None:
+        if self._watch is not None:
+            self.progress.bytes_done = self.files.bytes_read + self.files.bytes_written
+            self._watch(self.progress)

@@ -1,0 +1,123 @@
+"""What passes between sweeps: sums -> scalars, histograms -> the cuts of selections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from ..compiler.kernels.source import RANK_FIELDS
+from ..compiler.program import Look, Program, Sweep, digit_shift, digit_width, digits, levels
+from ..ops.primitives import TABLE, Kind, Trait
+
+Cuts: TypeAlias = np.ndarray[tuple[int, int], np.dtype[np.uint64]]
+
+_ALL = (1 << 63) - 1  # an index that no element has: every equal is kept
+
+
+class Scalars:
+    """The scalar values of one component while its sweeps run."""
+
+    def __init__(
+        self, program: Program, params: Sequence[float], keys: Sequence[int], numel: int
+    ) -> None:
+        self._program = program
+        self._level = levels(program)
+        self._params = params
+        self._numel = numel
+        self._values: dict[int, float] = {}
+        self._selections = [i for i, n in enumerate(program.nodes) if n.kind is Kind.SELECTION]
+        self._row = {index: row for row, index in enumerate(self._selections)}
+        self._left = [0] * len(self._selections)
+        self.keys = np.array(keys or [0], dtype=np.uint64)
+        self.cuts = np.zeros((max(1, len(self._selections)), 3), dtype=np.uint64)
+
+    def vector(self, sweep: Sweep) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        """The scalars that a sweep's kernel takes, in its order."""
+        return np.array([self._values[i] for i in sweep.scalars] or [0.0], dtype=np.float64)
+
+    def prepare(self, number: int) -> None:
+        """Compute every scalar that sweep `number` can need; its level is at most that."""
+        for index, node in enumerate(self._program.nodes):
+            if index in self._values or self._level[index] > number:
+                continue
+            if node.kind not in (Kind.SCALAR, Kind.FLAG) or TABLE[node.name].trait in (
+                Trait.REDUCTION,
+                Trait.SELECTION,
+            ):
+                continue
+            if node.name == "param":
+                self._values[index] = self._params[int(node.attr[0])]
+            elif node.name == "const":
+                self._values[index] = float(node.attr[0])
+            elif node.name == "numel":
+                self._values[index] = float(self._numel)
+            else:
+                evaluate = TABLE[node.name].evaluate
+                assert evaluate is not None
+                self._values[index] = float(evaluate(*(self._values[i] for i in node.args)))
+
+    def add_up(self, sweep: Sweep, sums: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> None:
+        """Each reduction's value: the tiles' sums in their order."""
+        for place, index in enumerate(sweep.sums):
+            self._values[index] = sum(sums[:, place].tolist())
+
+    def look(self, look: Look, bins: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
+        """Narrow a selection to the digit that holds its last element."""
+        row = self._row[look.selection]
+        compute = self._program.compute
+        if look.digit == 0:
+            wanted = self._values[self._program.nodes[look.selection].args[1]]
+            self._left[row] = max(0, min(self._numel, int(wanted)))
+            if self._left[row] in (0, self._numel):
+                self._settle_whole(row, everything=self._left[row] > 0)
+        if self._settled(row):
+            return
+        from_top = np.cumsum(bins[: 1 << digit_width(compute, look.digit)][::-1])
+        place = int(np.searchsorted(from_top, self._left[row]))
+        self._left[row] -= int(from_top[place - 1]) if place else 0
+        digit = len(from_top) - 1 - place
+        self.cuts[row, 0] |= np.uint64(digit << digit_shift(compute, look.digit))
+        if look.digit == digits(compute) - 1:
+            equals = int(bins[digit])
+            self.cuts[row, 1] = np.uint64(_ALL if equals == self._left[row] else 0)
+            if equals == self._left[row]:
+                self._left[row] = 0
+
+    def wanted_rank(self, look: Look) -> int:
+        """How many elements equal to a selection's cut are kept, from the first on; 0: all are."""
+        row = self._row[look.selection]
+        return 0 if self._settled(row) else self._left[row]
+
+    def settle(self, look: Look, index: int) -> None:
+        """Equals up to this element's index are kept."""
+        row = self._row[look.selection]
+        self.cuts[row, 1] = np.uint64(index + 1)
+        self._left[row] = 0
+
+    def cuts_asking(self, look: Look, rank: int) -> Cuts:
+        """The cuts, with the rank whose element a ranking kernel shall find."""
+        cuts = self.cuts.copy()
+        cuts[self._row[look.selection], 2] = np.uint64(rank)
+        return cuts
+
+    def _settled(self, row: int) -> bool:
+        return self._left[row] == 0
+
+    def _settle_whole(self, row: int, everything: bool) -> None:
+        """Keep all or nothing: no magnitude's bits are above all ones."""
+        self.cuts[row, 0] = np.uint64(0 if everything else (1 << 64) - 1)
+        self.cuts[row, 1] = np.uint64(_ALL if everything else 0)
+        self._left[row] = 0
+
+
+def rank_slots(sweep: Sweep) -> dict[int, int]:
+    """For each ranking look, by its place in the sweep, where its count stands among the sums."""
+    found: dict[int, int] = {}
+    slot = len(sweep.sums)
+    for number, look in enumerate(sweep.looks):
+        if look.ranks:
+            found[number] = slot
+            slot += RANK_FIELDS
+    return found

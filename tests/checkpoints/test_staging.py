@@ -1,0 +1,273 @@
+"""Outputs that appear whole or not at all, and the small files that go with them."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+from mergec.compiler.checkpoint import open_checkpoint
+from mergec.grammar.diagnostics import ResourceError, RunError, SourceText, Span
+from mergec.ops.dtypes import float32
+from mergec.compiler.layout import plan_layout
+from mergec.runtime.sidecar import copy_sidecars
+from mergec.runtime.staging import StagedOutput, check_space
+from support.checkpoints import tiny_mistral
+
+SPAN = Span(SourceText("r.merge", 'save a to "./out"'), 10, 17)
+LAYOUT = plan_layout([("a", float32, (2,)), ("b", float32, (3,))], 8)
+Usage = namedtuple("Usage", "total used free")
+
+
+def write_output(path: Path, manifest: str = "{}") -> None:
+    with StagedOutput(path) as output:
+        output.allocate(LAYOUT)
+        output.write_text("mergec.json", manifest)
+        output.commit()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def test_appears_at_commit(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "out"
+    with StagedOutput(path) as output:
+        assert names(path.parent) == [".out.mergec-partial"]
+        output.allocate(LAYOUT)
+        for shard in LAYOUT.shards:
+            file = output.folder / shard.name
+            assert file.stat().st_size == shard.size
+            assert file.read_bytes().startswith(shard.header)
+        output.write_text("mergec.json", "{}")
+        assert not path.exists()
+        output.commit()
+        output.discard()
+    assert names(path.parent) == ["out"]
+    assert len(open_checkpoint(path).tensors) == 2
+
+
+@pytest.mark.parametrize("before", ["nothing", "empty folder", "output", "link to an output"])
+def test_replaces(before: str, tmp_path: Path) -> None:
+    path = tmp_path / "out"
+    if before == "empty folder":
+        path.mkdir()
+    elif before == "output":
+        write_output(path, "old")
+    elif before == "link to an output":
+        write_output(tmp_path / "disk" / "out", "old")
+        path.symlink_to(tmp_path / "disk" / "out")
+    write_output(path, "new")
+    assert (path / "mergec.json").read_text() == "new"
+    assert path.is_symlink() == before.startswith("link")
+    assert not [name for name in names(path.resolve().parent) if name.startswith(".")]
+
+
+@pytest.mark.parametrize("before", ["nothing", "output"])
+def test_discard_leaves_what_was_there(before: str, tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "er" / "out"
+    if before == "output":
+        write_output(path, "old")
+    with pytest.raises(KeyboardInterrupt), StagedOutput(path) as output:
+        output.allocate(LAYOUT)
+        raise KeyboardInterrupt
+    if before == "output":
+        assert (path / "mergec.json").read_text() == "old"
+        assert names(path.parent) == ["out"]
+    else:
+        assert names(tmp_path) == []
+
+
+def refused(path: Path, code: str, words: str) -> None:
+    with pytest.raises(ResourceError) as caught:
+        StagedOutput(path, SPAN)
+    [problem] = caught.value.diagnostics
+    assert (problem.code, problem.span) == (code, SPAN)
+    assert words in problem.message
+    assert problem.hint
+
+
+def test_refuses_a_file(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    refused(tmp_path / "out", "E0503", "is a file")
+    assert (tmp_path / "out").read_text() == "mine"
+    assert names(tmp_path) == ["out"]
+
+
+def test_refuses_a_folder_of_somebody_else(tmp_path: Path) -> None:
+    tiny_mistral(tmp_path / "out", 1)
+    refused(tmp_path / "out", "E0503", "is a folder without mergec.json")
+    assert names(tmp_path) == ["out"]
+
+
+def test_refuses_a_folder_that_became_somebody_elses_meanwhile(tmp_path: Path) -> None:
+    with StagedOutput(tmp_path / "out") as output:
+        output.write_text("mergec.json", "{}")
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "notes").touch()
+        with pytest.raises(ResourceError, match="E0503"):
+            output.commit()
+    assert names(tmp_path / "out") == ["notes"]
+    assert names(tmp_path) == ["out"]
+
+
+def test_refuses_a_path_below_a_file(tmp_path: Path) -> None:
+    (tmp_path / "f").touch()
+    refused(tmp_path / "f" / "out", "E0502", "Not a directory")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write")
+def test_refuses_an_unwritable_folder(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    refused(tmp_path / "out", "E0502", "Permission denied")
+    tmp_path.chmod(0o700)
+
+
+def test_unwritable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deny(self: Path, *args: object, **kwargs: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", deny)
+    refused(tmp_path / "out", "E0502", f"{tmp_path / '.out.mergec-partial'}: Permission denied")
+
+
+def test_one_writer_at_a_time(tmp_path: Path) -> None:
+    with StagedOutput(tmp_path / "out") as first:
+        refused(tmp_path / "out", "E0504", "another mergec is writing")
+        first.write_text("mergec.json", "{}")
+        first.commit()
+    write_output(tmp_path / "out")
+
+
+def test_takes_over_what_a_killed_run_left(tmp_path: Path) -> None:
+    left = tmp_path / ".out.mergec-partial"
+    (left / "sub").mkdir(parents=True)
+    (left / LAYOUT.shards[0].name).write_text("half")
+    write_output(tmp_path / "out")
+    assert names(tmp_path) == ["out"]
+    assert len(names(tmp_path / "out")) == 4
+
+
+@pytest.mark.parametrize("renamed", ["once", "twice"])
+def test_recovers_from_a_kill_between_two_renames(renamed: str, tmp_path: Path) -> None:
+    write_output(tmp_path / "out", "old")
+    (tmp_path / "out").rename(tmp_path / ".out.mergec-old")
+    if renamed == "twice":
+        write_output(tmp_path / "new", "new")
+        (tmp_path / "new").rename(tmp_path / "out")
+    StagedOutput(tmp_path / "out").discard()
+    assert names(tmp_path) == ["out"]
+    assert (tmp_path / "out" / "mergec.json").read_text() == ("old" if renamed == "once" else "new")
+
+
+def test_failed_rename_brings_the_old_output_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_output(tmp_path / "out", "old")
+    rename = Path.rename
+
+    def fail(self: Path, target: Path) -> Path:
+        if self.name.endswith("-partial"):
+            raise OSError(errno.EIO, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(RunError, match="Input/output error"):
+        write_output(tmp_path / "out", "new")
+    assert (tmp_path / "out" / "mergec.json").read_text() == "old"
+    assert names(tmp_path) == ["out"]
+
+
+def test_commit_needs_a_manifest(tmp_path: Path) -> None:
+    with StagedOutput(tmp_path / "out") as output, pytest.raises(ValueError, match=r"mergec\.json"):
+        output.commit()
+
+
+def test_full_disk_is_found_before_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1000, 900, 100))
+    with StagedOutput(tmp_path / "out", SPAN) as output:
+        with pytest.raises(ResourceError) as caught:
+            output.allocate(LAYOUT)
+        assert names(output.folder) == []
+    [problem] = caught.value.diagnostics
+    assert (problem.code, problem.span) == ("E0501", SPAN)
+    assert f"needs {LAYOUT.nbytes:,} bytes, 100 are free" in problem.message
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_full_disk_while_writing(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object) -> None:
+        raise OSError(number, "full")
+
+    monkeypatch.setattr(os, "posix_fallocate", fail, raising=False)
+    with StagedOutput(tmp_path / "out") as output, pytest.raises(ResourceError, match="E0501"):
+        output.allocate(LAYOUT)
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("how", ["absent", "not supported"])
+def test_disk_without_fallocate(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "not supported")
+
+    if how == "absent":
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    else:
+        monkeypatch.setattr(os, "posix_fallocate", fail, raising=False)
+    write_output(tmp_path / "out")
+    assert (tmp_path / "out" / LAYOUT.shards[0].name).stat().st_size == LAYOUT.shards[0].size
+
+
+def test_space_is_checked_for_all_outputs_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1000, 900, 100))
+    check_space({tmp_path / "a" / "b": 60, tmp_path / "c": 40})
+    with pytest.raises(ResourceError, match="needs 101 bytes, 100 are free"):
+        check_space({tmp_path / "a" / "b": 60, tmp_path / "c": 41})
+
+
+def test_sidecars(tmp_path: Path) -> None:
+    base = tiny_mistral(tmp_path / "base", 1)
+    along = [
+        "tokenizer.json",
+        "tokenizer.model",
+        "generation_config.json",
+        "chat_template.jinja",
+        "additional_chat_templates/tool.jinja",
+        "1_Pooling/config.json",
+        "LICENSE.txt",
+        "NOTICE",
+    ]
+    behind = ["README.md", "modeling.py", "pytorch_model.bin", "onnx/config.json", "x/LICENSE"]
+    for name in along + behind:
+        (base / name).parent.mkdir(exist_ok=True)
+        (base / name).write_text(name)
+    (tmp_path / "blob").write_text("vocab")
+    (base / "vocab.json").symlink_to(tmp_path / "blob")
+    to = tmp_path / "to"
+    to.mkdir()
+    copies = copy_sidecars(open_checkpoint(base), to)
+    assert {path.relative_to(to).as_posix() for path in copies} == {*along, "vocab.json"}
+    assert (to / "additional_chat_templates" / "tool.jinja").read_text().endswith("tool.jinja")
+    assert not (to / "vocab.json").is_symlink()
+
+
+def test_no_sidecars_for_a_lone_file(tmp_path: Path) -> None:
+    base = tiny_mistral(tmp_path, 1)
+    (base / "config.json").unlink()
+    (base / "LICENSE").touch()
+    assert copy_sidecars(open_checkpoint(base / "model.safetensors"), tmp_path / "to") == []
+
+
+def test_sidecar_that_cannot_be_copied(tmp_path: Path) -> None:
+    base = tiny_mistral(tmp_path / "base", 1)
+    (base / "LICENSE").touch()
+    with pytest.raises(RunError, match=r"can't copy .*LICENSE"):
+        copy_sidecars(open_checkpoint(base), tmp_path / "gone" / "to")

@@ -1,0 +1,22 @@
+"""Signatures of a few methods, as the YAML front end gets them from the method table."""
+
+from __future__ import annotations
+
+import pytest
+from mergec.grammar import Signature, SignatureOf
+
+_TIES = ("weight", "density"), ("lambda", "normalize", "rescale")
+_SIGNATURES = {
+    "linear": Signature("unused", ("weight",), ("normalize",), {"normalize": True}),
+    "slerp": Signature("first", (), ("t",), {}),
+    "nuslerp": Signature("optional", ("weight",), ("nuslerp_flatten",), {"nuslerp_flatten": True}),
+    "task_arithmetic": Signature("required", ("weight",), ("lambda",), {"lambda": 1.0}),
+    "ties": Signature("required", *_TIES, {"density": 1.0, "rescale": "none"}),
+    "dare_ties": Signature("required", *_TIES, {"density": 1.0, "rescale": "density"}),
+    "passthrough": Signature("unused", ("scale",), (), {}),
+}
+
+
+@pytest.fixture(scope="session")
+def signature_of() -> SignatureOf:
+    return _SIGNATURES.get
