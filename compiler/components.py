@@ -20,6 +20,10 @@ from ..ops.symbols import Trace
 from .graph import Graph, Invoke, Load, Node, Write, Zero
 from .program import Program, Sweep, sweeps
 
+TILE = 128 * 1024
+"""Elements that a kernel is called on at once. Never a function of memory, threads or shards, so
+that sums are added up alike everywhere."""
+
 MOST_INPUTS = 96
 """Outputs are joined by what they share up to this many distinct inputs; beyond, values are
 computed again, since a kernel of unbounded size could not be compiled."""
@@ -63,6 +67,19 @@ class Component(NamedTuple):
     params: tuple[float, ...]
     keys: tuple[int, ...]
     shape: tuple[int, ...]
+
+    @property
+    def columns(self) -> int:
+        """The length of a row: the last dimension; a vector is one row."""
+        return self.shape[-1] if self.shape else 1
+
+    @property
+    def tile(self) -> int:
+        """Elements of a tile: TILE, or as many whole rows as fit in it (at least one)."""
+        if not self.template.program.rowwise:
+            return TILE
+        columns = max(1, self.columns)
+        return max(1, TILE // columns) * columns
 
     @property
     def numel(self) -> int:

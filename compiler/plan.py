@@ -11,15 +11,16 @@ from ..ops.dtypes import DType
 from .bound import Bound
 from .components import Component
 from .graph import Graph, Load, Write
-from .kernels.source import RANK_FIELDS
 from .layout import Layout, plan_layout
 from .lower import Lowered
 from .program import DIGIT_BITS, Program, Sweep
 from .structure import Structures
 
-TILE = 128 * 1024
-"""Elements that a kernel is called on at once. Never a function of memory, threads or shards, so
-that sums are added up alike everywhere."""
+ROW_SCRATCH = 8
+"""Tiles of scratch that a function of rows may use."""
+
+WHOLE_SCRATCH = 4
+"""Tensors of scratch that a function of whole tensors may use."""
 
 CHUNK = 8
 """Tiles that a worker takes at once."""
@@ -130,25 +131,40 @@ def component_bytes_read(component: Component) -> int:
 
 def worker_bytes(component: Component) -> int:
     """Bytes of one worker's buffers while it works on a component."""
-    tile = min(TILE, max(1, component.numel))
-    if component.template.copies:
-        return tile * 4
+    tile = min(component.tile, max(1, component.numel))
     program = component.template.program
+    if component.template.copies:
+        return tile * program.inputs[0].itemsize
     return max(sweep_bytes(program, sweep, tile) for sweep in component.template.sweeps)
 
 
 def sweep_bytes(program: Program, sweep: Sweep, tile: int) -> int:
     """Bytes of a tile's buffers and of the histograms of a sweep."""
-    held = program.compute.itemsize
     width = sum(program.inputs[slot].itemsize for slot in sweep.reads)
-    width += held * (len(sweep.fetches) + len(sweep.stores))
-    width += sum(program.outputs[number][1].itemsize for number in sweep.writes)
+    for segment in sweep.segments:
+        width += sum(program.outputs[number][1].itemsize for number in segment.writes)
+        aside = {*segment.stores, *segment.fetches} - set(sweep.held) - set(program.held)
+        width += program.compute.itemsize * len(aside)
+        width += ROW_SCRATCH * program.compute.itemsize * len(segment.rows)
     return width * tile + 4 * len(sweep.looks) * (1 << DIGIT_BITS)
 
 
 def held_bytes(component: Component) -> int:
-    """Bytes of whole tensors that a component holds between its sweeps, and of its histograms."""
-    program = component.template.program
-    looks = max((len(s.looks) for s in component.template.sweeps), default=0)
-    held = len(program.held) * component.numel * program.compute.itemsize
-    return held + 8 * looks * (1 << DIGIT_BITS) + 8 * RANK_FIELDS * looks
+    """Most bytes that a component holds whole at once, with the histograms of its looks."""
+    template = component.template
+    size = component.numel * template.program.compute.itemsize
+    worst = 0
+    for sweep in template.sweeps:
+        last_use = {
+            index
+            for later in template.sweeps
+            if later.level >= sweep.level
+            for segment in later.segments
+            for index in segment.fetches
+        }
+        earlier = {i for s in template.sweeps if s.level < sweep.level for i in s.held}
+        held = set(sweep.held) | (earlier & last_use)
+        scratch = WHOLE_SCRATCH * len(sweep.wholes)
+        bins = 8 * len(sweep.looks) * (1 << DIGIT_BITS)
+        worst = max(worst, (len(held) + scratch) * size + bins)
+    return worst

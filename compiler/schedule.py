@@ -1,4 +1,37 @@
-"""Graph -> Schedule: an order of its steps that needs the least memory, and a proof of how little."""
+r"""Graph -> Schedule: an order of its steps that needs the least memory, with a lower bound.
+
+A value is in memory from the step that makes it to the last step that reads it. A step needs the
+values in memory, its own result, and its workspace. The peak of an order is its largest step.
+
+    a 6 --> x 1 --.                 numbers are sizes in bytes
+                   >--> z 2
+    b 3 --> y 2 --'
+
+    level by level      a b x y z     in memory  6  9 10  6  5     peak 10
+    b's branch first    b y a x z                3  5  8  9  5     peak 9
+    a's branch first    a x b y z                6  7  4  6  5     peak 7
+
+The branch of a climbs to 7 and falls to 1, that of b climbs to 5 and falls to 2: the larger fall
+goes first. A longer branch is cut at its valleys, and its stretches are merged with the others'
+by the same rule: where no value is read twice, that gives the least peak (`ordering.liu`).
+
+Values with several readers tie branches together, and then the order is searched for. The
+executed nodes form a set closed under inputs; memory depends on that set alone, whatever the
+order was, so there is one state a set:
+
+    {} -- a --> {a} -- x --> {a x} -- b --> {a b x} -- y --> ...
+      \-- b --> {b} ...
+
+Four exact reductions keep the states few: loads wait for their first reader, and in-trees that
+share nothing become chains (`ordering.core`); steps that can do no harm are taken at once, and
+sets that differ by look-alike branches are one (`ordering.downsets`, `ordering.twins`). The best
+order known is a bound from above; what a step is forced to find in memory, or a minimum cut, is
+one from below (`ordering.bounds`). When the two meet the order is optimal; if the limit of states
+comes first, the schedule says what is left between them (`ordering.plan`).
+
+Parts of the graph that share no bytes are ordered one by one, and like parts only once
+(`ordering.components`), so that 300,000 nodes take less than a second.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +44,7 @@ from .ordering.components import Planner, components, free_nodes
 from .ordering.liu import Segment, merged
 from .ordering.plan import Plan, plan
 from .ordering.problem import SHAPE, Problem, check_limit, checked, inputs_first
+from .ordering.simulate import check_peak
 
 if TYPE_CHECKING:
     import networkx
@@ -75,6 +109,7 @@ def minimise_peak(graph: networkx.DiGraph[Node], *, max_states: int = 20_000) ->
         [[number[p] for p in graph.predecessors(node)] for node in nodes],
     )
     found = _ordered(problem, max_states, [repr(node) for node in nodes])
+    check_peak(problem, found.order, found.peak)
     order = [nodes[i] for i in found.order]
     return Schedule(order, found.peak, found.lower_bound, found.optimal)
 
@@ -82,7 +117,8 @@ def minimise_peak(graph: networkx.DiGraph[Node], *, max_states: int = 20_000) ->
 def order_problem(problem: Problem, max_states: int = 20_000) -> Schedule[int]:
     """Order a problem given as lists; the order is of node numbers.
 
-    Raises as `minimise_peak` does, and E0512 for an input that doesn't exist.
+    Raises as `minimise_peak` does, and E0512 for an input that doesn't exist. The schedule isn't
+    simulated; `ordering.simulate.check_peak` does that, and gives the memory of every step.
     """
     return _ordered(problem, max_states, None)
 

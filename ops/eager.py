@@ -1,17 +1,19 @@
 """The primitives on torch tensors: the reference that compiled sweeps are checked against.
 
 Elementwise primitives keep the dtype of their tensors; reductions return Python floats computed in
-float64; a selection is a boolean tensor. Importing this module imports torch.
+float64. Importing this module imports torch.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
+from .named import named_function
 from .streams import KEEP_BITS, keyed_bits_torch
 
 EAGER: dict[str, Callable[..., Any]] = {}
@@ -68,19 +70,72 @@ def _sum(x: torch.Tensor) -> float:
     return float(x.sum(dtype=torch.float64))
 
 
+class EagerSelection(NamedTuple):
+    """kept: a boolean tensor of the elements that are. magnitude: the smallest |x| among them."""
+
+    kept: torch.Tensor
+    magnitude: float
+
+
 @_eager
-def largest(x: torch.Tensor, k: float) -> torch.Tensor:
-    """A boolean tensor of x's shape: the k elements of largest magnitude, lowest index first."""
+def largest(x: torch.Tensor, k: float) -> EagerSelection:
+    """The k elements of largest magnitude, lowest index first among equals."""
     kept = torch.zeros(x.numel(), dtype=torch.bool, device=x.device)
     count = max(0, min(x.numel(), int(k)))
-    order = torch.argsort(x.flatten().abs(), descending=True, stable=True)
+    magnitudes = x.flatten().abs()
+    order = torch.argsort(magnitudes, descending=True, stable=True)
     kept[order[:count]] = True
-    return kept.reshape(x.shape)
+    cut = float(magnitudes[order[count - 1]]) if count else math.inf
+    return EagerSelection(kept.reshape(x.shape), cut)
 
 
 @_eager
-def selected(x: torch.Tensor, selection: torch.Tensor) -> torch.Tensor:
-    return selection
+def cut_magnitude(selection: EagerSelection) -> float:
+    return selection.magnitude
+
+
+@_eager
+def host(*args: Any) -> Any:
+    *values, path = args
+    return named_function(path)(*values)
+
+
+@_eager
+def rows(*args: Any) -> Any:
+    *values, path = args
+    shape = next(value.shape for value in values if isinstance(value, torch.Tensor))
+    columns = shape[-1] if shape else 1
+    arrays = [
+        value.float().reshape(-1, columns).cpu().numpy()
+        if isinstance(value, torch.Tensor)
+        else value
+        for value in values
+    ]
+    results = named_function(path)(*arrays)
+    flat = next(array.shape for array in arrays if isinstance(array, np.ndarray))
+    return [
+        torch.from_numpy(np.broadcast_to(np.asarray(found, np.float32), flat).copy()).reshape(shape)
+        for found in results
+    ]
+
+
+@_eager
+def whole(*args: Any) -> Any:
+    *values, path = args
+    return named_function(path)(*values)
+
+
+@_eager
+def host_item(bundle: Any, index: int) -> Any:
+    return bundle[index]
+
+
+EAGER["rows_item"] = EAGER["whole_item"] = EAGER["host_item"]
+
+
+@_eager
+def selected(x: torch.Tensor, selection: EagerSelection) -> torch.Tensor:
+    return selection.kept
 
 
 @_eager

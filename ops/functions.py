@@ -6,6 +6,7 @@ and floats it computes at once, which is the reference.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .primitives import TABLE
@@ -103,3 +104,46 @@ def selected(x: Tensor, selection: Selection) -> Mask:
 def rounded(x: Tensor, dtype: str) -> Tensor:
     """Each element rounded to a dtype (by name), ties to even, and back to the compute dtype."""
     return apply("round", x, attr=(dtype,))  # type: ignore[no-any-return]
+
+
+def cut_magnitude(selection: Selection) -> Scalar:
+    """The smallest magnitude that a selection keeps: the k-th largest |x|."""
+    return apply("cut_magnitude", selection)  # type: ignore[no-any-return]
+
+
+def on_host(function: Callable[..., Sequence[float]], count: int, *args: Any) -> list[Any]:
+    """`count` scalars that a plain function of floats gives, as an iteration on a Gram matrix.
+
+    The function stands at the top of its module and takes and gives floats.
+    """
+    return _on("host", function, count, args)
+
+
+def on_rows(function: Callable[..., Sequence[Any]], count: int, *args: Any) -> list[Any]:
+    """`count` tensors whose every row depends on that row of the arguments.
+
+    The function stands at the top of its module. It takes float32 numpy arrays of shape (rows,
+    columns) (and floats) and gives arrays that broadcast to that shape. A vector is one row.
+    """
+    return _on("rows", function, count, args)
+
+
+def on_whole(function: Callable[..., Sequence[Any]], count: int, *args: Any) -> list[Any]:
+    """`count` tensors that need whole tensors, such as a singular value decomposition.
+
+    The function stands at the top of its module. It takes float32 torch tensors (and floats) and
+    gives tensors of the same shape. The plan holds its arguments and results in memory.
+    """
+    return _on("whole", function, count, args)
+
+
+def _on(kind: str, function: Callable[..., Any], count: int, args: tuple[Any, ...]) -> list[Any]:
+    path = f"{function.__module__}:{function.__qualname__}"
+    bundle = apply(kind, *args, attr=(path,))
+    return [apply(f"{kind}_item", bundle, attr=(i,)) for i in range(count)]
+
+
+def gram(xs: Sequence[Tensor]) -> list[list[Scalar]]:
+    """The symmetric matrix of inner products x_i·x_j."""
+    upper = {(i, j): dot(xs[i], xs[j]) for i in range(len(xs)) for j in range(i, len(xs))}
+    return [[upper[min(i, j), max(i, j)] for j in range(len(xs))] for i in range(len(xs))]

@@ -21,6 +21,7 @@ class Kind(Enum):
     SCALAR = "scalar"  # one number, in float64
     FLAG = "flag"  # one truth value
     SELECTION = "selection"  # the cut that tells the k elements of largest magnitude
+    BUNDLE = "bundle"  # several values that one function gives; `*_item` takes one out
 
 
 class Trait(Enum):
@@ -30,6 +31,8 @@ class Trait(Enum):
     ELEMENTWISE = "elementwise"  # element i of the result needs element i of the arguments
     REDUCTION = "reduction"  # one scalar of all elements
     SELECTION = "selection"  # a reduction that takes several looks: an exact order statistic
+    HOST = "host"  # a function of scalars alone
+    ROWWISE = "row-wise"  # a row of the result needs that row of the arguments
     OPAQUE = "opaque"  # needs whole tensors
 
 
@@ -110,5 +113,12 @@ TABLE: dict[str, Primitive] = {
         Primitive("sum", Trait.REDUCTION, _always(Kind.SCALAR)),
         Primitive("dot", Trait.REDUCTION, _always(Kind.SCALAR)),
         Primitive("largest", Trait.SELECTION, _always(Kind.SELECTION)),
+        Primitive("cut_magnitude", Trait.HOST, _always(Kind.SCALAR)),
+        Primitive("host", Trait.HOST, _always(Kind.BUNDLE)),
+        Primitive("host_item", Trait.HOST, _always(Kind.SCALAR)),
+        Primitive("rows", Trait.ROWWISE, _always(Kind.BUNDLE)),
+        Primitive("rows_item", Trait.ROWWISE, _always(Kind.TENSOR)),
+        Primitive("whole", Trait.OPAQUE, _always(Kind.BUNDLE)),
+        Primitive("whole_item", Trait.OPAQUE, _always(Kind.TENSOR)),
     )
 }

@@ -228,10 +228,17 @@ class Selection(Symbol):
     __slots__ = ()
 
 
+class Bundle(Symbol):
+    """Several values that one function gives."""
+
+    __slots__ = ()
+
+
 _SYMBOLS: dict[Kind, type[Symbol]] = {
     Kind.TENSOR: Tensor,
     Kind.MASK: Mask,
     Kind.SCALAR: Scalar,
     Kind.FLAG: Flag,
     Kind.SELECTION: Selection,
+    Kind.BUNDLE: Bundle,
 }

@@ -7,20 +7,20 @@ from collections.abc import Callable
 from typing import Literal, Protocol
 
 from ..compiler.kernels.source import kernel_source
-from ..compiler.program import Program, Sweep
+from ..compiler.program import Program, Segment
 from ..grammar.diagnostics import ResourceError
 
 Busy = Callable[[bool], None]
 
 
 class Backend(Protocol):
-    """Turns a sweep into something that runs on a tile; see `kernels.source` for its arguments."""
+    """Turns a sweep's segment into a function on tiles; `kernels.source` says of what arguments."""
 
     name: str
     compiled: int
 
-    def kernel(self, program: Program, sweep: Sweep, busy: Busy) -> Callable[..., None]:
-        """The sweep's kernel; `busy` is told when compiling one begins and ends."""
+    def kernel(self, program: Program, segment: Segment, busy: Busy) -> Callable[..., None]:
+        """The segment's kernel; `busy` is told when compiling one begins and ends."""
         ...
 
 
@@ -32,10 +32,10 @@ class NumbaBackend:
     def __init__(self) -> None:
         self.compiled = 0
 
-    def kernel(self, program: Program, sweep: Sweep, busy: Busy) -> Callable[..., None]:
+    def kernel(self, program: Program, segment: Segment, busy: Busy) -> Callable[..., None]:
         from ..compiler.kernels.cache import is_cached, load_kernel
 
-        source = kernel_source(program, sweep)
+        source = kernel_source(program, segment)
         if is_cached(source):
             return load_kernel(source)
         busy(True)
@@ -55,10 +55,10 @@ class TorchBackend:
         self.compiled = 0
         self._device = device
 
-    def kernel(self, program: Program, sweep: Sweep, busy: Busy) -> Callable[..., None]:
+    def kernel(self, program: Program, segment: Segment, busy: Busy) -> Callable[..., None]:
         from ..compiler.kernels.torch_sweep import torch_kernel
 
-        return torch_kernel(program, sweep, self._device)
+        return torch_kernel(program, segment, self._device)
 
 
 def find_backend(name: Literal["auto", "numba", "torch"], device: str) -> Backend:

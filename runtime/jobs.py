@@ -15,13 +15,15 @@ import numpy as np
 
 from ..compiler.components import Component
 from ..compiler.kernels.source import sum_slots
-from ..compiler.plan import CHUNK, TILE
-from ..compiler.program import DIGIT_BITS, Program, Sweep
+from ..compiler.plan import CHUNK
+from ..compiler.program import DIGIT_BITS, Program, Segment
 from .buffers import Buffers
 from .files import Files
+from .functions import call_rows, call_whole
 from .scalars import Scalars, rank_slots
 
-KernelOf: TypeAlias = Callable[[Program, Sweep], Callable[..., None]]
+KernelOf: TypeAlias = Callable[[Program, Segment], Callable[..., None]]
+Array: TypeAlias = np.ndarray[Any, Any]
 
 
 class Place(NamedTuple):
@@ -39,6 +41,19 @@ class Chunk(NamedTuple):
     stop: int
 
 
+class _Work(NamedTuple):
+    """One segment of the current sweep: its kernel, its scalars, and what the tiles have added.
+
+    sums: a row a tile. bins: a row a look, added to under the job's lock.
+    """
+
+    segment: Segment
+    kernel: Callable[..., None]
+    scalars: Array
+    sums: Array
+    bins: Array
+
+
 class Job:
     """The state of one component. Methods are called by workers; `lock` guards the state."""
 
@@ -50,24 +65,25 @@ class Job:
         kernel_of: KernelOf,
     ) -> None:
         self.component = component
+        self.done = False
+        self._program = component.template.program
         self._places = places
         self._files = files
         self._kernel_of = kernel_of
         self._lock = threading.Lock()
-        self._tiles = max(1, -(-component.numel // TILE))
-        self._held: dict[int, np.ndarray[Any, Any]] = {}
-        self._number = -1
-        self._next = 0
-        self._left = 0
-        self.done = False
+        self._tile = component.tile
+        self._tiles = max(1, -(-component.numel // self._tile))
+        self._held: dict[int, Array] = {}
+        self._work: list[_Work] = []
+        self._next = self._left = 0
         if component.template.copies:
-            self._sweeps: tuple[Sweep, ...] = ()
-            self._next, self._left = 0, self._tiles
+            self._left = self._tiles
         else:
-            program = component.template.program
-            self._sweeps = component.template.sweeps
-            self._scalars = Scalars(program, component.params, component.keys, component.numel)
-            self._advance(Buffers())
+            self._scalars = Scalars(
+                self._program, component.params, component.keys, component.numel
+            )
+            self._sweeps = iter(component.template.sweeps)
+            self._advance()
 
     def take(self) -> Chunk | None:
         """The next chunk of the current sweep, or None while others finish it."""
@@ -79,20 +95,21 @@ class Job:
             return Chunk(self, first, self._next)
 
     def run(self, chunk: Chunk, buffers: Buffers) -> bool:
-        """Do a chunk; True if the job can hand out new work or is done because of it."""
-        if self.component.template.copies:
+        """Do a chunk; True if the job can hand out new work, or is done, because of it."""
+        copies = self.component.template.copies
+        if copies:
             self._copy(chunk, buffers)
         else:
-            self._sweep(chunk, buffers)
+            self._compute(chunk, buffers)
         with self._lock:
             self._left -= chunk.stop - chunk.first
             if self._left > 0:
                 return False
-        if self.component.template.copies:
+        if copies:
             self.done = True
         else:
             self._finish_sweep(buffers)
-            self._advance(buffers)
+            self._advance()
         return True
 
     # One chunk ----------------------------------------------------------------------------------
@@ -101,8 +118,8 @@ class Job:
         (load,) = self.component.loads
         size = load.tensor.dtype.itemsize
         for tile in range(chunk.first, chunk.stop):
-            start = tile * TILE * size
-            count = min(TILE * size, load.tensor.nbytes - start)
+            start = tile * self._tile * size
+            count = min(self._tile * size, load.tensor.nbytes - start)
             if count <= 0:
                 continue
             data = buffers.bytes(0, count)
@@ -110,106 +127,146 @@ class Job:
             for target in self._places[0]:
                 self._files.write(target.path, target.offset + start, data)
 
-    def _sweep(self, chunk: Chunk, buffers: Buffers) -> None:
-        sweep = self._current
-        self._read_ahead(sweep, chunk.stop)
-        bins = buffers.bins(len(sweep.looks))
+    def _compute(self, chunk: Chunk, buffers: Buffers) -> None:
+        self._read_ahead(chunk.stop)
+        bins = [
+            buffers.bins(number, len(work.segment.looks)) for number, work in enumerate(self._work)
+        ]
         for tile in range(chunk.first, chunk.stop):
-            sums = self._sums[tile]
-            self._tile(sweep, tile, buffers, self._scalars.cuts, sums, bins)
-        if sweep.looks:
-            with self._lock:
-                self._bins += bins
+            sums = [work.sums[tile] for work in self._work]
+            self._compute_tile(tile, buffers, self._scalars.cuts, sums, bins)
+        with self._lock:
+            for work, counted in zip(self._work, bins, strict=True):
+                if work.segment.looks:
+                    work.bins[:] += counted
 
-    def _tile(
+    def _compute_tile(
         self,
-        sweep: Sweep,
         tile: int,
         buffers: Buffers,
-        cuts: np.ndarray[Any, Any],
-        sums: np.ndarray[Any, Any],
-        bins: np.ndarray[Any, Any],
+        cuts: Array,
+        sums: Sequence[Array],
+        bins: Sequence[Array],
     ) -> None:
-        program = self.component.template.program
-        start = tile * TILE
-        count = min(TILE, self.component.numel - start)
-        arguments: list[np.ndarray[Any, Any]] = []
-        for slot in sweep.reads:
-            dtype = program.inputs[slot]
-            data = buffers.bytes(len(arguments), count * dtype.itemsize)
-            self._files.read(self.component.loads[slot], start * dtype.itemsize, data.data)
-            arguments.append(data.view(buffers.storage(dtype)))
-        arguments += [self._held[index][start : start + count] for index in sweep.fetches]
-        outputs = []
-        for number in sweep.writes:
-            dtype = program.outputs[number][1]
-            data = buffers.bytes(len(arguments), count * dtype.itemsize)
-            outputs.append((number, start * dtype.itemsize, data))
-            arguments.append(data.view(buffers.storage(dtype)))
-        arguments += [self._held[index][start : start + count] for index in sweep.stores]
-        self._kernel(*arguments, count, start, self._vector, self._scalars.keys, cuts, sums, bins)
-        for number, offset, data in outputs:
+        start = tile * self._tile
+        count = min(self._tile, self.component.numel - start)
+        if count <= 0:
+            return
+        area = buffers.tile(self._program, count)
+        inputs: dict[int, Array] = {}
+        for slot in self._sweep.reads:
+            inputs[slot] = area.input(slot)
+            size = self._program.inputs[slot].itemsize
+            self._files.read(self.component.loads[slot], start * size, area.raw(inputs[slot]))
+        values: dict[int, Array] = {i: a[start : start + count] for i, a in self._held.items()}
+        for work, found, counted in zip(self._work, sums, bins, strict=True):
+            segment = work.segment
+            arguments = [inputs[slot] for slot in segment.reads]
+            arguments += [values[index] for index in segment.fetches]
+            outputs = [area.output(number) for number in segment.writes]
+            for index in segment.stores:
+                if index not in values:
+                    values[index] = area.value(index)
+            arguments += outputs
+            arguments += [values[index] for index in segment.stores]
+            keys = self._scalars.keys
+            work.kernel(*arguments, count, start, work.scalars, keys, cuts, found, counted)
+            self._write(segment, start, outputs)
+            for index in segment.rows:
+                values |= call_rows(
+                    self._program, index, values, self._scalars, self.component.columns
+                )
+
+    def _write(self, segment: Segment, start: int, outputs: Sequence[Array]) -> None:
+        for number, data in zip(segment.writes, outputs, strict=True):
+            offset = start * self._program.outputs[number][1].itemsize
             for target in self._places[number]:
                 self._files.write(target.path, target.offset + offset, data)
 
-    def _read_ahead(self, sweep: Sweep, tile: int) -> None:
+    def _read_ahead(self, tile: int) -> None:
         """Ask for the next chunk's bytes while this one is computed."""
-        start = tile * TILE
-        count = min(CHUNK * TILE, self.component.numel - start)
-        for slot in sweep.reads:
+        start = tile * self._tile
+        count = min(CHUNK * self._tile, self.component.numel - start)
+        for slot in self._sweep.reads:
             load = self.component.loads[slot]
             size = load.tensor.dtype.itemsize
             self._files.read_soon(load, start * size, count * size)
 
     # From sweep to sweep ------------------------------------------------------------------------
 
-    def _advance(self, buffers: Buffers) -> None:
+    def _advance(self) -> None:
         """Go on to the next sweep that has something to do."""
-        while True:
-            number = self._number + 1
-            if number == len(self._sweeps):
-                self._held.clear()
-                self.done = True
-                return
-            sweep = self._sweeps[number]
-            self._number, self._current = number, sweep
+        for sweep in self._sweeps:
             self._scalars.prepare(sweep.level)
             if sweep.only_ranks and not any(map(self._scalars.wanted_rank, sweep.looks)):
                 continue
-            break
-        program = self.component.template.program
-        self._kernel = self._kernel_of(program, sweep)
-        self._vector = self._scalars.vector(sweep)
-        self._sums = np.zeros((self._tiles, max(1, sum_slots(sweep))))
-        self._bins = np.zeros((max(1, len(sweep.looks)), 1 << DIGIT_BITS), dtype=np.int64)
-        real = np.float64 if program.compute.itemsize == 8 else np.float32
-        for index in sweep.stores:
-            self._held[index] = np.empty(self.component.numel, dtype=real)
-        with self._lock:
-            self._left = self._tiles
-            self._next = 0
+            self._sweep = sweep
+            for index in sweep.held:
+                self._held[index] = np.empty(self.component.numel, dtype=self._real)
+            self._work = [self._prepared(segment) for segment in sweep.segments]
+            with self._lock:
+                self._left = self._tiles
+                self._next = 0
+            return
+        self._held.clear()
+        self._work = []
+        self.done = True
+
+    @property
+    def _real(self) -> np.dtype[Any]:
+        return np.dtype(self._program.compute.name)
+
+    def _prepared(self, segment: Segment) -> _Work:
+        return _Work(
+            segment,
+            self._kernel_of(self._program, segment),
+            self._scalars.vector(segment),
+            np.zeros((self._tiles, max(1, sum_slots(segment)))),
+            np.zeros((max(1, len(segment.looks)), 1 << DIGIT_BITS), dtype=np.int64),
+        )
 
     def _finish_sweep(self, buffers: Buffers) -> None:
-        sweep = self._current
-        self._scalars.add_up(sweep, self._sums)
-        ranks = rank_slots(sweep)
-        for number, look in enumerate(sweep.looks):
-            if look.ranks:
-                self._rank(sweep, number, ranks[number], buffers)
-            else:
-                self._scalars.look(look, self._bins[number])
+        for work in self._work:
+            self._scalars.add_up(work.segment, work.sums)
+        self._scalars.prepare(self._sweep.level + 1)
+        for number, work in enumerate(self._work):
+            ranks = rank_slots(work.segment)
+            for place, look in enumerate(work.segment.looks):
+                if look.ranks:
+                    self._rank(number, place, ranks[place], buffers)
+                else:
+                    self._scalars.look(look, work.bins[place])
+        for index in self._sweep.wholes:
+            self._held |= call_whole(
+                self._program, index, self._held, self._scalars, self.component.shape
+            )
+        for index in self._finished_values():
+            del self._held[index]
 
-    def _rank(self, sweep: Sweep, number: int, slot: int, buffers: Buffers) -> None:
+    def _finished_values(self) -> list[int]:
+        """Held values that no later sweep reads."""
+        level = self._sweep.level
+        later = {
+            index
+            for sweep in self.component.template.sweeps
+            if sweep.level > level
+            for segment in sweep.segments
+            for index in (*segment.fetches, *sweep.held)
+        }
+        return [index for index in self._held if index not in later]
+
+    def _rank(self, number: int, place: int, slot: int, buffers: Buffers) -> None:
         """Find the last equal that is kept: its tile from the counts, then its place in there."""
-        look = sweep.looks[number]
+        work = self._work[number]
+        look = work.segment.looks[place]
         wanted = self._scalars.wanted_rank(look)
         if not wanted:
             return
-        upto = np.cumsum(self._sums[:, slot])
+        upto = np.cumsum(work.sums[:, slot])
         tile = int(np.searchsorted(upto, wanted))
         before = int(upto[tile - 1]) if tile else 0
-        sums = np.zeros(self._sums.shape[1])
+        sums = [np.zeros(w.sums.shape[1]) for w in self._work]
         cuts = self._scalars.cuts_asking(look, wanted - before)
-        bins = buffers.bins(len(sweep.looks))
-        self._tile(sweep, tile, buffers, cuts, sums, bins)
-        self._scalars.settle(look, int(sums[slot + 1]))
+        bins = [buffers.bins(i, len(w.segment.looks)) for i, w in enumerate(self._work)]
+        self._compute_tile(tile, buffers, cuts, sums, bins)
+        self._scalars.settle(look, int(sums[number][slot + 1]))

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 from ..compiler.components import Component
 from ..compiler.plan import Plan, held_bytes, worker_bytes
-from ..compiler.program import Program, Sweep
+from ..compiler.program import Program, Segment
 from .backends import Backend, find_backend
 from .checks import check_equalities, check_outputs
 from .files import Files
@@ -155,11 +155,11 @@ class _Run:
 
     # Progress -----------------------------------------------------------------------------------
 
-    def _kernel(self, program: Program, sweep: Sweep) -> Callable[..., None]:
+    def _kernel(self, program: Program, segment: Segment) -> Callable[..., None]:
         def compiling(busy: bool) -> None:
             self.progress.compiling = busy
 
-        return self.backend.kernel(program, sweep, compiling)
+        return self.backend.kernel(program, segment, compiling)
 
     def _announce(self, component: Component) -> None:
         self.progress.current = component.targets[0][0].name

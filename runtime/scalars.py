@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
 
 from ..compiler.kernels.source import RANK_FIELDS
-from ..compiler.program import Look, Program, Sweep, digit_shift, digit_width, digits, levels
+from ..compiler.program import Look, Program, Segment, digit_shift, digit_width, digits, levels
+from ..ops.named import named_function
 from ..ops.primitives import TABLE, Kind, Trait
+from ..ops.symbols import Node
 
+Sums: TypeAlias = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 Cuts: TypeAlias = np.ndarray[tuple[int, int], np.dtype[np.uint64]]
 
 _ALL = (1 << 63) - 1  # an index that no element has: every equal is kept
@@ -27,40 +32,61 @@ class Scalars:
         self._params = params
         self._numel = numel
         self._values: dict[int, float] = {}
+        self._bundles: dict[int, Sequence[float]] = {}
         self._selections = [i for i, n in enumerate(program.nodes) if n.kind is Kind.SELECTION]
         self._row = {index: row for row, index in enumerate(self._selections)}
         self._left = [0] * len(self._selections)
         self.keys = np.array(keys or [0], dtype=np.uint64)
         self.cuts = np.zeros((max(1, len(self._selections)), 3), dtype=np.uint64)
 
-    def vector(self, sweep: Sweep) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    def vector(self, segment: Segment) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """The scalars that a sweep's kernel takes, in its order."""
-        return np.array([self._values[i] for i in sweep.scalars] or [0.0], dtype=np.float64)
+        return np.array([self._values[i] for i in segment.scalars] or [0.0], dtype=np.float64)
 
-    def prepare(self, number: int) -> None:
-        """Compute every scalar that sweep `number` can need; its level is at most that."""
+    def value(self, index: int) -> float:
+        """A scalar's value, once it is known."""
+        return self._values[index]
+
+    def prepare(self, level: int) -> None:
+        """Compute every scalar that can be known when the sweeps below a level are through."""
         for index, node in enumerate(self._program.nodes):
-            if index in self._values or self._level[index] > number:
+            if index in self._values or index in self._bundles or self._level[index] > level:
                 continue
-            if node.kind not in (Kind.SCALAR, Kind.FLAG) or TABLE[node.name].trait in (
-                Trait.REDUCTION,
-                Trait.SELECTION,
-            ):
-                continue
-            if node.name == "param":
-                self._values[index] = self._params[int(node.attr[0])]
-            elif node.name == "const":
-                self._values[index] = float(node.attr[0])
-            elif node.name == "numel":
-                self._values[index] = float(self._numel)
-            else:
-                evaluate = TABLE[node.name].evaluate
-                assert evaluate is not None
-                self._values[index] = float(evaluate(*(self._values[i] for i in node.args)))
+            trait = TABLE[node.name].trait
+            if node.kind is Kind.BUNDLE and trait is Trait.HOST:
+                arguments = [self._values[i] for i in node.args]
+                self._bundles[index] = named_function(str(node.attr[0]))(*arguments)
+            elif node.kind in (Kind.SCALAR, Kind.FLAG) and trait is not Trait.REDUCTION:
+                self._values[index] = self._evaluate(node)
 
-    def add_up(self, sweep: Sweep, sums: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> None:
+    def _evaluate(self, node: Node) -> float:
+        if node.name == "param":
+            return self._params[int(node.attr[0])]
+        if node.name == "const":
+            return float(node.attr[0])
+        if node.name == "numel":
+            return float(self._numel)
+        if node.name == "host_item":
+            return float(self._bundles[node.args[0]][int(node.attr[0])])
+        if node.name == "cut_magnitude":
+            return self._magnitude(self._row[node.args[0]])
+        evaluate = TABLE[node.name].evaluate
+        assert evaluate is not None
+        return float(evaluate(*(self._values[i] for i in node.args)))
+
+    def _magnitude(self, row: int) -> float:
+        """The magnitude whose bits a cut has; of everything 0, of nothing infinity."""
+        bits = int(self.cuts[row, 0])
+        if bits == (1 << 64) - 1:
+            return math.inf
+        wide = self._program.compute.itemsize == 8
+        return struct.unpack("<d", struct.pack("<Q", bits))[0] if wide else _single(bits)
+
+    def add_up(
+        self, segment: Segment, sums: np.ndarray[tuple[int, int], np.dtype[np.float64]]
+    ) -> None:
         """Each reduction's value: the tiles' sums in their order."""
-        for place, index in enumerate(sweep.sums):
+        for place, index in enumerate(segment.sums):
             self._values[index] = sum(sums[:, place].tolist())
 
     def look(self, look: Look, bins: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
@@ -112,11 +138,15 @@ class Scalars:
         self._left[row] = 0
 
 
-def rank_slots(sweep: Sweep) -> dict[int, int]:
+def _single(bits: int) -> float:
+    return float(struct.unpack("<f", struct.pack("<I", bits))[0])
+
+
+def rank_slots(segment: Segment) -> dict[int, int]:
     """For each ranking look, by its place in the sweep, where its count stands among the sums."""
     found: dict[int, int] = {}
-    slot = len(sweep.sums)
-    for number, look in enumerate(sweep.looks):
+    slot = len(segment.sums)
+    for number, look in enumerate(segment.looks):
         if look.ranks:
             found[number] = slot
             slot += RANK_FIELDS

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import stat
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -86,6 +87,7 @@ def _import(path: Path, digest: str) -> Kernel:
     spec = importlib.util.spec_from_file_location(f"mergec_kernel_{digest}", path)
     assert spec is not None and spec.loader is not None
     module: Any = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # numba looks the module up by name when it loads an entry
     spec.loader.exec_module(module)
     kernel: Kernel = module.sweep
     return kernel

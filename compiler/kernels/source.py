@@ -1,4 +1,4 @@
-"""Sweep -> kernel source: one fused loop over a tile, as Python text that numba compiles.
+"""Segment -> kernel source: one fused loop over a tile, as Python text that numba compiles.
 
 The text reads top to bottom like the mathematics: scalars are hoisted, each primitive is one line
 on registers, results are rounded to their output's bits. What a reduction or a look consumes goes
@@ -17,7 +17,7 @@ from ...ops.dtypes import BY_NAME, DType, float64
 from ...ops.primitives import Kind
 from ...ops.streams import HIGH_STEP, KEEP_BITS, MULTIPLIERS, SHIFTS
 from ...ops.symbols import Node
-from ..program import ELEMENT_KINDS, Program, Sweep, digit_shift, digit_width
+from ..program import ELEMENT_KINDS, Program, Segment, digit_shift, digit_width
 from .codec import STORAGE, all_helpers, helper_names
 
 BLOCK = 1024
@@ -46,26 +46,26 @@ class Source:
     buffers: tuple[str, ...]
 
 
-def sum_slots(sweep: Sweep) -> int:
+def sum_slots(segment: Segment) -> int:
     """How many float64 results a tile gives: the sums, then RANK_FIELDS for each ranking look."""
-    return len(sweep.sums) + RANK_FIELDS * sum(look.ranks for look in sweep.looks)
+    return len(segment.sums) + RANK_FIELDS * sum(look.ranks for look in segment.looks)
 
 
-def kernel_source(program: Program, sweep: Sweep) -> Source:
-    """The kernel of one sweep."""
-    return _Writer(program, sweep).write()
+def kernel_source(program: Program, segment: Segment) -> Source:
+    """The kernel of one segment of a sweep."""
+    return _Writer(program, segment).write()
 
 
 class _Writer:
-    def __init__(self, program: Program, sweep: Sweep):
+    def __init__(self, program: Program, segment: Segment):
         self.program = program
-        self.sweep = sweep
+        self.segment = segment
         self.nodes = program.nodes
         self.wide = program.compute == float64
         self.real = "np.float64" if self.wide else "np.float32"
         self.word = "np.uint64" if self.wide else "np.uint32"
         self.bits = "bits_of_double" if self.wide else "bits_of_float"
-        self.blocked = bool(sweep.sums or sweep.looks)
+        self.blocked = bool(segment.sums or segment.looks)
         self.used: set[str] = set()
 
     def write(self) -> Source:
@@ -98,14 +98,14 @@ class _Writer:
 
     def _buffers(self) -> tuple[list[str], list[str]]:
         """Names and numpy types of the buffers: inputs, held values read, outputs, held stored."""
-        program, sweep = self.program, self.sweep
+        program, segment = self.program, self.segment
         held = "float64" if self.wide else "float32"
-        names = [f"in{slot}" for slot in sweep.reads] + [f"held{i}" for i in sweep.fetches]
-        types = [STORAGE[program.inputs[slot].name] for slot in sweep.reads]
-        types += [held] * len(sweep.fetches)
-        names += [f"out{i}" for i in sweep.writes] + [f"keep{i}" for i in sweep.stores]
-        types += [STORAGE[program.outputs[i][1].name] for i in sweep.writes]
-        types += [held] * len(sweep.stores)
+        names = [f"in{slot}" for slot in segment.reads] + [f"held{i}" for i in segment.fetches]
+        types = [STORAGE[program.inputs[slot].name] for slot in segment.reads]
+        types += [held] * len(segment.fetches)
+        names += [f"out{i}" for i in segment.writes] + [f"keep{i}" for i in segment.stores]
+        types += [STORAGE[program.outputs[i][1].name] for i in segment.writes]
+        types += [held] * len(segment.stores)
         return names, types
 
     def _lines(self, names: list[str]) -> Iterator[str]:
@@ -125,12 +125,12 @@ class _Writer:
 
     def _hoisted(self) -> Iterator[str]:
         """Everything that is constant over the tile."""
-        for place, index in enumerate(self.sweep.scalars):
+        for place, index in enumerate(self.segment.scalars):
             if self.nodes[index].kind is Kind.FLAG:
                 yield f"s{index} = scalars[{place}] != 0.0"
             else:
                 yield f"s{index} = {self.real}(scalars[{place}])"
-        for index in self.sweep.elements:
+        for index in self.segment.elements:
             node = self.nodes[index]
             if node.name == "bernoulli":
                 yield f"key{index} = np.uint32(keys[{node.attr[0]}])"
@@ -139,7 +139,7 @@ class _Writer:
                     f"np.uint32(np.uint32(start >> 32) * np.uint32({HIGH_STEP:#x})))"
                 )
                 if self.nodes[node.args[0]].kind not in ELEMENT_KINDS:
-                    place = self.sweep.scalars.index(node.args[0])
+                    place = self.segment.scalars.index(node.args[0])
                     yield f"p{index} = np.float32(scalars[{place}] * {float(1 << KEEP_BITS)})"
             elif node.name == "selected":
                 row = self._cut_row(node.args[1])
@@ -154,23 +154,23 @@ class _Writer:
 
     def _elements(self) -> Iterator[str]:
         """One line a primitive, then what the sweep does with the results."""
-        program, sweep = self.program, self.sweep
+        program, segment = self.program, self.segment
         for index, node in enumerate(self.nodes):
-            if node.name == "input" and node.attr[0] in sweep.reads:
+            if node.name == "input" and node.attr[0] in segment.reads:
                 slot = int(node.attr[0])
                 yield f"v{index} = {self._decoded(f'in{slot}[e]', program.inputs[slot])}"
-            elif index in sweep.fetches:
+            elif index in segment.fetches:
                 yield f"v{index} = held{index}[e]"
-            elif index in sweep.elements:
+            elif index in segment.elements:
                 yield from self._primitive(index, node)
-        for number in sweep.writes:
+        for number in segment.writes:
             node_index, dtype = program.outputs[number]
             yield f"out{number}[e] = {self._encoded(self._value(node_index), dtype)}"
-        for index in sweep.stores:
+        for index in segment.stores:
             yield f"keep{index}[e] = {self._value(index)}"
         for index in self._staged():
             yield f"stage{index}[j] = {self._value(index)}"
-        for look in sweep.looks:
+        for look in segment.looks:
             value = self._value(self.nodes[look.selection].args[0])
             yield f"look{look.selection}[j] = {self.bits}(abs({value}))"
 
@@ -242,22 +242,22 @@ class _Writer:
 
     def _staged(self) -> list[int]:
         """Elements that go through the block because reductions consume them."""
-        return sorted({arg for i in self.sweep.sums for arg in self.nodes[i].args})
+        return sorted({arg for i in self.segment.sums for arg in self.nodes[i].args})
 
     def _accumulators(self) -> Iterator[str]:
         stack = f"stack_{self.real[3:]}"
         for index in self._staged():
             yield f"stage{index} = {stack}({BLOCK})"
-        for look in self.sweep.looks:
+        for look in self.segment.looks:
             yield f"look{look.selection} = stack_{self.word[3:]}({BLOCK})"
-        if self.sweep.sums:
+        if self.segment.sums:
             yield f"lanes = {stack}({LANES})"
-        for index in self.sweep.sums:
+        for index in self.segment.sums:
             yield f"sum{index} = stack_float64({LANES})"
             yield f"for j in range(np.uint64({LANES})):"
             yield f"    sum{index}[j] = 0.0"
         row = 0
-        for number, look in enumerate(self.sweep.looks):
+        for number, look in enumerate(self.segment.looks):
             cut = self._cut_row(look.selection)
             yield f"prefix{number} = {self.word}(cuts[{cut}, 0])"
             if look.ranks:
@@ -271,7 +271,7 @@ class _Writer:
         for index in self._staged():
             yield f"for j in range(width, np.uint64({BLOCK})):"
             yield f"    stage{index}[j] = {self.real}(0.0)"
-        for index in self.sweep.sums:
+        for index in self.segment.sums:
             args = self.nodes[index].args
             at = "j", "i + j"
             term, more = (" * ".join(f"stage{arg}[{place}]" for arg in args) for place in at)
@@ -282,12 +282,12 @@ class _Writer:
             yield f"        lanes[j] += {more}"
             yield f"for j in range(np.uint64({LANES})):"
             yield f"    sum{index}[j] += np.float64(lanes[j])"
-        for number in range(len(self.sweep.looks)):
+        for number in range(len(self.segment.looks)):
             yield "for j in range(width):"
             yield from (f"    {line}" for line in self._look(number))
 
     def _look(self, number: int) -> Iterator[str]:
-        look = self.sweep.looks[number]
+        look = self.segment.looks[number]
         bits = f"look{look.selection}[j]"
         if look.ranks:
             yield f"if {bits} == prefix{number}:"
@@ -309,13 +309,13 @@ class _Writer:
         yield f"    bins[{number}, {digit}] += np.uint32(1)"
 
     def _results(self) -> Iterator[str]:
-        for place, index in enumerate(self.sweep.sums):
+        for place, index in enumerate(self.segment.sums):
             yield "total = 0.0"
             yield f"for j in range(np.uint64({LANES})):"
             yield f"    total += sum{index}[j]"
             yield f"sums[{place}] = total"
-        place = len(self.sweep.sums)
-        for number, look in enumerate(self.sweep.looks):
+        place = len(self.segment.sums)
+        for number, look in enumerate(self.segment.looks):
             if look.ranks:
                 yield f"sums[{place}] = np.float64(equals{number})"
                 yield f"sums[{place + 1}] = np.float64(found{number})"
