@@ -15,7 +15,7 @@ from .catalog import Catalog
 from .components import components
 from .lower import lower
 from .passes import optimise
-from .plan import Plan, make_plan
+from .plan import Memory, Plan, make_plan
 from .signatures import signature_of
 
 Emit = Callable[[str, Any], None]
@@ -29,7 +29,7 @@ def compile_recipe(
     overrides: Mapping[str, str] | None = None,
     out: str | None = None,
     threads: int | None = None,
-    memory: int | None = None,
+    memory: Memory = None,
     emit: Emit = lambda phase, result: None,
 ) -> Plan:
     """Everything that a run of the recipe will do; only headers of checkpoints are read.
@@ -37,8 +37,8 @@ def compile_recipe(
     folder: what the recipe's relative paths start from. models: local mirrors, where
     `DIR/org/name` stands for `org/name`. overrides: values of the recipe's `param`s, as text.
     out: path of the output (of several outputs: the folder that they go into). threads: workers, by
-    default one a core. memory: most bytes of buffers and held values. emit: called with each
-    phase's name and result.
+    default one a core. memory: most bytes of buffers and held values, or `min`. emit: called with
+    each phase's name and result.
     Errors: RecipeError, CheckpointError, ResourceError, each with all problems found.
     """
     problems = Diagnostics()

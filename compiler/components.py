@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from ..ops.dtypes import DType
@@ -18,7 +17,7 @@ from ..ops.primitives import TABLE, Kind
 from ..ops.symbols import Node as Primitive
 from ..ops.symbols import Trace
 from .graph import Graph, Invoke, Load, Node, Write, Zero
-from .program import Program, Sweep, sweeps
+from .program import Program
 
 TILE = 128 * 1024
 """Elements that a kernel is called on at once. Never a function of memory, threads or shards, so
@@ -40,10 +39,6 @@ class Template:
     program: Program
     copies: bool
     values: tuple[tuple[int, str, int], ...]
-
-    @cached_property
-    def sweeps(self) -> tuple[Sweep, ...]:
-        return sweeps(self.program)
 
 
 class Target(NamedTuple):
@@ -231,7 +226,6 @@ def _template(
             nodes=tuple(program.nodes),
             inputs=tuple(program.inputs),
             outputs=tuple((program.values[place], dtype) for place, dtype in outputs),
-            held=(),
             compute=compute,
         ),
         copies,

@@ -88,14 +88,15 @@ def parameters_text(invocation: Invocation) -> str:
     for parameter in invocation.method.parameters:
         name = parameter.name
         rows = invocation.columns if parameter.per_source else (invocation.settings,)
-        values = [_value_text(row[name]) for row in rows]
-        default = None if parameter.required else _value_text(parameter.default)
+        values = [value_text(row[name]) for row in rows]
+        default = None if parameter.required else value_text(parameter.default)
         if any(value != default for value in values):
             text += f" {name}=" + (f"[{', '.join(values)}]" if parameter.per_source else values[0])
     return text
 
 
-def _value_text(value: Value) -> str:
+def value_text(value: Value) -> str:
+    """A parameter's value; a number so that it reads back bit for bit."""
     if value is None:
         return "none"
     if isinstance(value, bool):

@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from typing import Literal, NamedTuple, TypeAlias
 
-from ..grammar.diagnostics import Diagnostic, SourceText
+from ..grammar.diagnostics import Diagnostic, ResourceError, SourceText
 from ..ops.dtypes import DType
 from .bound import Bound
-from .components import Component
+from .components import Component, Template
 from .graph import Graph, Load, Write
 from .layout import Layout, plan_layout
 from .lower import Lowered
-from .program import DIGIT_BITS, Program, Sweep
+from .options import Option, options
 from .structure import Structures
 
-ROW_SCRATCH = 8
-"""Tiles of scratch that a function of rows may use."""
-
-WHOLE_SCRATCH = 4
-"""Tensors of scratch that a function of whole tensors may use."""
+FIXED_BYTES = 170 * 2**20
+"""What the process holds before any buffer: the interpreter, numpy, numba and its kernels."""
 
 CHUNK = 8
 """Tiles that a worker takes at once."""
 
-FIXED_BYTES = 170 * 2**20
-"""What the process holds before any buffer: the interpreter, numpy, numba and its kernels."""
+Memory: TypeAlias = int | Literal["min"] | None
+"""Most bytes of buffers and held values; None is a quarter of what the machine has free."""
+
+
+class Tradeoff(NamedTuple):
+    """A row of the frontier: what a plan within `peak` bytes reads, spills and takes (nominal)."""
+
+    peak: int
+    read: int
+    spilled: int
+    seconds: float
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
     """Everything that a run does, known before the first byte of data is read.
 
-    graph: before optimisation; optimised: after it. layouts: each output's files.
-    equalities: pairs of non-float tensors that must be the same.
+    graph: before optimisation; optimised: after it. choices: for each component the way to run it.
+    layouts: each output's files. equalities: pairs of non-float tensors that must be the same.
+    limit: the memory limit in bytes that the choices keep within.
     """
 
     source: SourceText
@@ -42,22 +52,28 @@ class Plan:
     graph: Graph
     optimised: Graph
     components: tuple[Component, ...]
+    choices: tuple[Option, ...]
     layouts: tuple[Layout, ...]
     equalities: tuple[tuple[Load, Load], ...]
     structures: Structures
     warnings: tuple[Diagnostic, ...]
     threads: int
-    memory: int | None
+    limit: int
 
     @cached_property
     def bytes_read(self) -> int:
         """Bytes that sweeps read from the sources; looks that are seldom needed are left out."""
-        return sum(component_bytes_read(c) for c in self.components)
+        return sum(choice.read for choice in self.choices)
 
     @cached_property
     def bytes_written(self) -> int:
         """Bytes of all output files."""
         return sum(layout.nbytes for layout in self.layouts)
+
+    @cached_property
+    def bytes_spilled(self) -> int:
+        """Bytes written to and read from spill files."""
+        return sum(choice.spilled_bytes for choice in self.choices)
 
     @cached_property
     def loads(self) -> int:
@@ -74,10 +90,49 @@ class Plan:
 
     @cached_property
     def peak_bytes(self) -> int:
-        """Most bytes that buffers hold at once: every worker on the largest tiles, plus holds."""
-        worst = max((worker_bytes(c) for c in self.components), default=0)
-        held = max((held_bytes(c) for c in self.components), default=0)
-        return worst * self.threads + held
+        """Most bytes that buffers and held values take at once, at this number of threads."""
+        return max((needed_bytes(c, self.threads) for c in self.choices), default=0)
+
+    @cached_property
+    def lower_bound_bytes(self) -> int:
+        """Bytes below which no order of the chosen steps can stay."""
+        return max((c.lower_bound + c.tile_bytes * self.threads for c in self.choices), default=0)
+
+    @property
+    def optimal(self) -> bool:
+        """Whether the peak is proved to be the least for what the plan chooses to hold."""
+        return self.peak_bytes <= self.lower_bound_bytes
+
+    @cached_property
+    def seconds(self) -> float:
+        """Nominal time; for comparing plans, not for promising anything."""
+        return sum(choice.seconds for choice in self.choices)
+
+    @cached_property
+    def binding(self) -> int | None:
+        """The component whose peak is the plan's."""
+        needs = [needed_bytes(c, self.threads) for c in self.choices]
+        return max(range(len(needs)), key=needs.__getitem__) if needs else None
+
+    def frontier(self) -> list[Tradeoff]:
+        """What each memory limit that makes a difference buys, fastest first."""
+        ways = list(_ways(self.components))
+        limits = sorted({needed_bytes(o, self.threads) for way in set(ways) for o in way})
+        rows: list[Tradeoff] = []
+        for limit in reversed(limits):
+            picked = [_fastest(way, limit, self.threads) for way in ways]
+            chosen = [option for option in picked if option is not None]
+            if len(chosen) < len(picked):
+                break
+            row = Tradeoff(
+                max(needed_bytes(o, self.threads) for o in chosen),
+                sum(o.read for o in chosen),
+                sum(o.spilled_bytes for o in chosen),
+                sum(o.seconds for o in chosen),
+            )
+            if not rows or row != rows[-1]:
+                rows.append(row)
+        return rows
 
 
 def make_plan(
@@ -88,22 +143,97 @@ def make_plan(
     found: Sequence[Component],
     warnings: Sequence[Diagnostic],
     threads: int,
-    memory: int | None,
+    memory: Memory,
 ) -> Plan:
-    """The plan of a recipe's components."""
+    """The plan of a recipe's components: for each the fastest way within the limit.
+
+    Errors: ResourceError E0506 for a limit that can't be met.
+    """
+    limit, choices = _choose(found, threads, memory)
     return Plan(
         source=source,
         bound=bound,
         graph=lowered.graph,
         optimised=optimised,
         components=tuple(found),
+        choices=choices,
         layouts=_layouts(bound, optimised),
         equalities=tuple(lowered.equalities),
         structures=lowered.structures,
         warnings=(*bound.warnings, *warnings),
         threads=threads,
-        memory=memory,
+        limit=limit,
     )
+
+
+def needed_bytes(option: Option, threads: int) -> int:
+    """Bytes of a component's held values and of every worker's buffers."""
+    return option.peak + option.tile_bytes * threads
+
+
+def available_bytes() -> int:
+    """Bytes of memory that can be had without swapping; 8 GiB where the system doesn't tell."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return 8 * 2**30
+
+
+def _ways(found: Sequence[Component]) -> Iterator[tuple[Option, ...]]:
+    """The options of each component; equal templates of one shape share them."""
+    known: dict[tuple[Template, tuple[int, ...]], tuple[Option, ...]] = {}
+    for component in found:
+        key = (component.template, component.shape)
+        if key not in known:
+            known[key] = options(component)
+        yield known[key]
+
+
+def _choose(
+    found: Sequence[Component], threads: int, memory: Memory
+) -> tuple[int, tuple[Option, ...]]:
+    ways = list(_ways(found))
+    least = [min(needed_bytes(o, threads) for o in way) for way in ways]
+    floor = max(least, default=0)
+    if memory == "min":
+        limit = floor
+    elif memory is None:
+        limit = max(floor, available_bytes() // 4)
+    else:
+        limit = memory
+    if limit < floor:
+        raise _too_little(found, least, limit, threads)
+    picked = [_fastest(way, limit, threads) for way in ways]
+    return limit, tuple(option for option in picked if option is not None)
+
+
+def _fastest(way: Sequence[Option], limit: int, threads: int) -> Option | None:
+    """The first option that fits; options come fastest first."""
+    return next((o for o in way if needed_bytes(o, threads) <= limit), None)
+
+
+def _too_little(
+    found: Sequence[Component], least: Sequence[int], limit: int, threads: int
+) -> ResourceError:
+    worst = max(range(len(least)), key=least.__getitem__)
+    component = found[worst]
+    name = component.targets[0][0].name
+    methods = ", ".join(dict.fromkeys(method for _, method, _ in component.template.values))
+    error = ResourceError.of(
+        "E0506",
+        f"{limit} bytes of memory are too few: `{name}` ({methods or 'copy'}) needs {least[worst]}",
+        notes=(f"with {threads} threads, each with its own tile buffers",),
+        hint=f"the smallest limit that works is {-(-least[worst] // 2**20)}MiB"
+        + ("; fewer `--threads` need less" if threads > 1 else ""),
+    )
+    assert isinstance(error, ResourceError)
+    return error
 
 
 def _layouts(bound: Bound, graph: Graph) -> tuple[Layout, ...]:
@@ -115,56 +245,3 @@ def _layouts(bound: Bound, graph: Graph) -> tuple[Layout, ...]:
         plan_layout(found, output.shard_bytes)
         for found, output in zip(tensors, bound.outputs, strict=True)
     )
-
-
-def component_bytes_read(component: Component) -> int:
-    """Source bytes of all sweeps of a component."""
-    if component.template.copies:
-        return sum(load.tensor.nbytes for load in component.loads)
-    return sum(
-        component.loads[slot].tensor.nbytes
-        for sweep in component.template.sweeps
-        if not sweep.only_ranks
-        for slot in sweep.reads
-    )
-
-
-def worker_bytes(component: Component) -> int:
-    """Bytes of one worker's buffers while it works on a component."""
-    tile = min(component.tile, max(1, component.numel))
-    program = component.template.program
-    if component.template.copies:
-        return tile * program.inputs[0].itemsize
-    return max(sweep_bytes(program, sweep, tile) for sweep in component.template.sweeps)
-
-
-def sweep_bytes(program: Program, sweep: Sweep, tile: int) -> int:
-    """Bytes of a tile's buffers and of the histograms of a sweep."""
-    width = sum(program.inputs[slot].itemsize for slot in sweep.reads)
-    for segment in sweep.segments:
-        width += sum(program.outputs[number][1].itemsize for number in segment.writes)
-        aside = {*segment.stores, *segment.fetches} - set(sweep.held) - set(program.held)
-        width += program.compute.itemsize * len(aside)
-        width += ROW_SCRATCH * program.compute.itemsize * len(segment.rows)
-    return width * tile + 4 * len(sweep.looks) * (1 << DIGIT_BITS)
-
-
-def held_bytes(component: Component) -> int:
-    """Most bytes that a component holds whole at once, with the histograms of its looks."""
-    template = component.template
-    size = component.numel * template.program.compute.itemsize
-    worst = 0
-    for sweep in template.sweeps:
-        last_use = {
-            index
-            for later in template.sweeps
-            if later.level >= sweep.level
-            for segment in later.segments
-            for index in segment.fetches
-        }
-        earlier = {i for s in template.sweeps if s.level < sweep.level for i in s.held}
-        held = set(sweep.held) | (earlier & last_use)
-        scratch = WHOLE_SCRATCH * len(sweep.wholes)
-        bins = 8 * len(sweep.looks) * (1 << DIGIT_BITS)
-        worst = max(worst, (len(held) + scratch) * size + bins)
-    return worst

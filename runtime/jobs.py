@@ -15,11 +15,13 @@ import numpy as np
 
 from ..compiler.components import Component
 from ..compiler.kernels.source import sum_slots
+from ..compiler.options import Option
 from ..compiler.plan import CHUNK
 from ..compiler.program import DIGIT_BITS, Program, Segment
-from .buffers import Buffers
+from .buffers import Buffers, Tile
 from .files import Files
 from .functions import call_rows, call_whole
+from .held import Held, InMemory, Spilled
 from .scalars import Scalars, rank_slots
 
 KernelOf: TypeAlias = Callable[[Program, Segment], Callable[..., None]]
@@ -60,11 +62,15 @@ class Job:
     def __init__(
         self,
         component: Component,
+        option: Option,
         places: Sequence[Sequence[Place]],
         files: Files,
         kernel_of: KernelOf,
+        spill_folder: Path,
     ) -> None:
         self.component = component
+        self.option = option
+        self._spill_folder = spill_folder
         self.done = False
         self._program = component.template.program
         self._places = places
@@ -73,7 +79,7 @@ class Job:
         self._lock = threading.Lock()
         self._tile = component.tile
         self._tiles = max(1, -(-component.numel // self._tile))
-        self._held: dict[int, Array] = {}
+        self._held: dict[int, Held] = {}
         self._work: list[_Work] = []
         self._next = self._left = 0
         if component.template.copies:
@@ -82,7 +88,7 @@ class Job:
             self._scalars = Scalars(
                 self._program, component.params, component.keys, component.numel
             )
-            self._sweeps = iter(component.template.sweeps)
+            self._sweeps = iter(option.sweeps)
             self._advance()
 
     def take(self) -> Chunk | None:
@@ -158,24 +164,40 @@ class Job:
             inputs[slot] = area.input(slot)
             size = self._program.inputs[slot].itemsize
             self._files.read(self.component.loads[slot], start * size, area.raw(inputs[slot]))
-        values: dict[int, Array] = {i: a[start : start + count] for i, a in self._held.items()}
+        values: dict[int, Array] = {}
         for work, found, counted in zip(self._work, sums, bins, strict=True):
             segment = work.segment
             arguments = [inputs[slot] for slot in segment.reads]
+            for index in segment.fetches:
+                if index not in values:
+                    values[index] = self._held_tile(index, area, start, count, read=True)
             arguments += [values[index] for index in segment.fetches]
             outputs = [area.output(number) for number in segment.writes]
             for index in segment.stores:
                 if index not in values:
-                    values[index] = area.value(index)
+                    values[index] = self._held_tile(index, area, start, count, read=False)
             arguments += outputs
             arguments += [values[index] for index in segment.stores]
             keys = self._scalars.keys
             work.kernel(*arguments, count, start, work.scalars, keys, cuts, found, counted)
             self._write(segment, start, outputs)
+            for index in segment.stores:
+                if index in self._sweep.held:
+                    self._held[index].put(start, values[index])
             for index in segment.rows:
                 values |= call_rows(
                     self._program, index, values, self._scalars, self.component.columns
                 )
+
+    def _held_tile(self, index: int, area: Tile, start: int, count: int, read: bool) -> Array:
+        """A tile of a held value, or room for one that lives only as long as its tile."""
+        held = self._held.get(index)
+        if isinstance(held, InMemory):
+            return held.tile(start, count)
+        room = area.value(index)
+        if held is not None and read:
+            held.fill(start, room)
+        return room
 
     def _write(self, segment: Segment, start: int, outputs: Sequence[Array]) -> None:
         for number, data in zip(segment.writes, outputs, strict=True):
@@ -197,24 +219,26 @@ class Job:
     def _advance(self) -> None:
         """Go on to the next sweep that has something to do."""
         for sweep in self._sweeps:
-            self._scalars.prepare(sweep.level)
+            self._scalars.prepare()
             if sweep.only_ranks and not any(map(self._scalars.wanted_rank, sweep.looks)):
                 continue
             self._sweep = sweep
             for index in sweep.held:
-                self._held[index] = np.empty(self.component.numel, dtype=self._real)
+                self._held[index] = self._room(index)
             self._work = [self._prepared(segment) for segment in sweep.segments]
             with self._lock:
                 self._left = self._tiles
                 self._next = 0
             return
-        self._held.clear()
         self._work = []
         self.done = True
 
-    @property
-    def _real(self) -> np.dtype[Any]:
-        return np.dtype(self._program.compute.name)
+    def _room(self, index: int) -> Held:
+        """Where a held value goes."""
+        real = np.dtype(self._program.compute.name)
+        if index in self.option.spilled:
+            return Spilled(self._spill_folder, real)
+        return InMemory(np.empty(self.component.numel, dtype=real))
 
     def _prepared(self, segment: Segment) -> _Work:
         return _Work(
@@ -228,7 +252,7 @@ class Job:
     def _finish_sweep(self, buffers: Buffers) -> None:
         for work in self._work:
             self._scalars.add_up(work.segment, work.sums)
-        self._scalars.prepare(self._sweep.level + 1)
+        self._scalars.prepare()
         for number, work in enumerate(self._work):
             ranks = rank_slots(work.segment)
             for place, look in enumerate(work.segment.looks):
@@ -237,23 +261,12 @@ class Job:
                 else:
                     self._scalars.look(look, work.bins[place])
         for index in self._sweep.wholes:
-            self._held |= call_whole(
-                self._program, index, self._held, self._scalars, self.component.shape
-            )
-        for index in self._finished_values():
-            del self._held[index]
-
-    def _finished_values(self) -> list[int]:
-        """Held values that no later sweep reads."""
-        level = self._sweep.level
-        later = {
-            index
-            for sweep in self.component.template.sweeps
-            if sweep.level > level
-            for segment in sweep.segments
-            for index in (*segment.fetches, *sweep.held)
-        }
-        return [index for index in self._held if index not in later]
+            arrays = {i: h.array for i, h in self._held.items() if isinstance(h, InMemory)}
+            shape = self.component.shape
+            found = call_whole(self._program, index, arrays, self._scalars, shape)
+            self._held |= {item: InMemory(array) for item, array in found.items()}
+        for index in self._sweep.frees:
+            self._held.pop(index).close()
 
     def _rank(self, number: int, place: int, slot: int, buffers: Buffers) -> None:
         """Find the last equal that is kept: its tile from the counts, then its place in there."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from ..compiler.components import Component
-from ..compiler.plan import Plan, held_bytes, worker_bytes
+from ..compiler.plan import Plan
 from ..compiler.program import Program, Segment
 from .backends import Backend, find_backend
 from .checks import check_equalities, check_outputs
@@ -132,18 +132,17 @@ class _Run:
             workers.stop()
             raise
 
-    def _budget(self) -> int | None:
+    def _budget(self) -> int:
         """Bytes for what components hold between sweeps, beside the workers' own buffers."""
-        if self.plan.memory is None:
-            return None
-        worst = max((worker_bytes(c) for c in self.plan.components), default=0)
-        return max(0, self.plan.memory - worst * self.plan.threads)
+        return max((choice.peak for choice in self.plan.choices), default=0)
 
     def _jobs(self, folders: list[Path]) -> Iterator[tuple[Job, int]]:
-        for component in self.plan.components:
+        for component, option in zip(self.plan.components, self.plan.choices, strict=True):
             self._announce(component)
-            job = Job(component, self._places(component, folders), self.files, self._kernel)
-            yield job, 0 if component.template.copies else held_bytes(component)
+            places = self._places(component, folders)
+            spills = folders[component.targets[0][0].output]
+            job = Job(component, option, places, self.files, self._kernel, spills)
+            yield job, option.peak
 
     def _places(self, component: Component, folders: list[Path]) -> list[list[Place]]:
         def place(output: int, name: str) -> Place:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 
 from ..compiler.kernels.source import RANK_FIELDS
-from ..compiler.program import Look, Program, Segment, digit_shift, digit_width, digits, levels
+from ..compiler.program import Look, Program, Segment, digit_shift, digit_width, digits
 from ..ops.named import named_function
 from ..ops.primitives import TABLE, Kind, Trait
 from ..ops.symbols import Node
@@ -28,10 +28,10 @@ class Scalars:
         self, program: Program, params: Sequence[float], keys: Sequence[int], numel: int
     ) -> None:
         self._program = program
-        self._level = levels(program)
         self._params = params
         self._numel = numel
         self._values: dict[int, float] = {}
+        self._found: set[int] = set()
         self._bundles: dict[int, Sequence[float]] = {}
         self._selections = [i for i, n in enumerate(program.nodes) if n.kind is Kind.SELECTION]
         self._row = {index: row for row, index in enumerate(self._selections)}
@@ -47,17 +47,22 @@ class Scalars:
         """A scalar's value, once it is known."""
         return self._values[index]
 
-    def prepare(self, level: int) -> None:
-        """Compute every scalar that can be known when the sweeps below a level are through."""
+    def prepare(self) -> None:
+        """Compute every scalar that can be known by now."""
         for index, node in enumerate(self._program.nodes):
-            if index in self._values or index in self._bundles or self._level[index] > level:
+            if index in self._values or index in self._bundles:
                 continue
             trait = TABLE[node.name].trait
+            if trait is Trait.REDUCTION or not all(self._is_known(i) for i in node.args):
+                continue
             if node.kind is Kind.BUNDLE and trait is Trait.HOST:
                 arguments = [self._values[i] for i in node.args]
                 self._bundles[index] = named_function(str(node.attr[0]))(*arguments)
-            elif node.kind in (Kind.SCALAR, Kind.FLAG) and trait is not Trait.REDUCTION:
+            elif node.kind in (Kind.SCALAR, Kind.FLAG):
                 self._values[index] = self._evaluate(node)
+
+    def _is_known(self, index: int) -> bool:
+        return index in self._values or index in self._bundles or index in self._found
 
     def _evaluate(self, node: Node) -> float:
         if node.name == "param":
@@ -98,6 +103,8 @@ class Scalars:
             self._left[row] = max(0, min(self._numel, int(wanted)))
             if self._left[row] in (0, self._numel):
                 self._settle_whole(row, everything=self._left[row] > 0)
+        if look.digit == digits(compute) - 1:
+            self._found.add(look.selection)
         if self._settled(row):
             return
         from_top = np.cumsum(bins[: 1 << digit_width(compute, look.digit)][::-1])

@@ -17,15 +17,15 @@ from .jobs import Chunk, Job
 class Workers:
     """A pool of threads over a stream of jobs.
 
-    held_bytes: what a job holds between its sweeps. budget: how much all jobs may hold together;
-    None for any. on_done: called with each finished job, by a worker.
+    jobs: each with the most bytes that it holds at once. budget: how much all jobs under way may
+    hold together. on_done: called with each finished job, by a worker.
     """
 
     def __init__(
         self,
         jobs: Iterator[tuple[Job, int]],
         threads: int,
-        budget: int | None,
+        budget: int,
         on_done: Callable[[Job], None],
     ) -> None:
         self._jobs = jobs
@@ -98,7 +98,7 @@ class Workers:
         if self._waiting is None:
             return False
         held = sum(size for _, size in self._active)
-        fits = self._budget is None or held + self._waiting[1] <= self._budget
+        fits = held + self._waiting[1] <= self._budget
         if self._active and not fits:
             return False
         self._active.append(self._waiting)

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..gram import combine, length, on_gram, split
+from ..method import Call, Factor, method
+from ..symbols import Tensor
+
+
+def _simplify(call: Call) -> Call | int:
+    return call.sources[0] if len(set(call.sources)) == 1 else call
+
+
+def mean_on_sphere(size: float, *values: float) -> list[float]:
+    """Coefficients of the inputs in their mean, from their Gram matrix, max_iter and tol."""
+    matrix, (max_iter, tol) = split(size, values)
+    norms = np.sqrt(np.diag(matrix))
+    present = norms > 0.0
+    if not present.any():
+        return [0.0] * len(norms)
+    inverse = np.where(present, 1.0 / np.where(present, norms, 1.0), 0.0)
+    share = present / present.sum()
+    # from here on vectors are coefficients of the unit vectors u_i, and cosines are their Gram
+    cosines = matrix * np.outer(inverse, inverse)
+    mean = share
+    if length(mean, cosines) == 0.0:
+        mean = np.eye(len(norms))[int(np.argmax(present))]
+    mean = mean / length(mean, cosines)
+    for _ in range(int(max_iter)):
+        cosine = np.clip(cosines @ mean, -1.0, 1.0)
+        theta = np.arccos(cosine)
+        sine = np.sin(theta)
+        moves = present & (theta >= tol) & (sine > 0.0)
+        pull = np.where(moves, share * theta / np.where(moves, sine, 1.0), 0.0)
+        tangent = pull - float(pull @ cosine) * mean
+        step = length(tangent, cosines)
+        if step < tol:
+            break
+        mean = np.cos(step) * mean + np.sin(step) / step * tangent
+        mean = mean / length(mean, cosines)
+    scale = norms[present].mean()
+    return [float(c) for c in mean * inverse * scale]
+
+
+@method(simplify=_simplify)
+def karcher(
+    xs: Sequence[Tensor],
+    *,
+    max_iter: int = 10,
+    tol: Factor = 1e-5,  # type: ignore[assignment]
+) -> Tensor:
+    """The mean on the sphere: the direction of least squared angle to all models.
+
+    With u_i the unit vectors of the flattened tensors (zero ones drop out), m begins as their
+    normalised mean. At most `max_iter` times T = Σ 1/N θ_i / sin θ_i (u_i - cos θ_i m), over the
+    inputs whose angle θ_i to m is at least `tol`, and m moves along the great circle:
+    m = cos|T| m + sin|T| T/|T|; it ends when |T| < tol. The result is m times the mean norm.
+
+    Source: Karcher, Riemannian center of mass and mollifier smoothing, CPAM 1977. Sweeps: one for
+    the Gram matrix, on which it iterates, one to write; memory: tiles.
+    """
+    coefficients = on_gram(mean_on_sphere, len(xs), xs, max_iter, tol)
+    return combine(xs, coefficients)  # type: ignore[no-any-return]

@@ -1,0 +1,200 @@
+"""Progress of a run -> what a person sees: a live display on a terminal, else a line now and then.
+
+Both are the `watch` callback of `run_plan`, inside a `with` block:
+
+    with display(plan, sys.stderr) as watch:
+        report = run_plan(plan, watch=watch)
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+from ..compiler.plan import FIXED_BYTES, Plan
+from ..compiler.printing.units import binary_size, count, decimal_size, duration
+from .report import Report, resident_bytes
+
+if TYPE_CHECKING:
+    from .run import Progress
+
+LINE_SECONDS = 30.0
+"""How often a line is written where there is no terminal."""
+
+_WINDOW_SECONDS = 10.0  # the speed is that of so long a time
+_BAR = 28
+
+
+class Display(Protocol):
+    """A context manager that is called with the run's progress."""
+
+    def __enter__(self) -> Display: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def __call__(self, progress: Progress) -> None: ...
+
+
+def display(plan: Plan, stream: TextIO = sys.stderr) -> Display:
+    """A live display if the stream is a terminal, else lines every LINE_SECONDS."""
+    return LiveDisplay(plan, stream) if stream.isatty() else LineDisplay(plan, stream)
+
+
+class Pace:
+    """How fast bytes go by: a moving average, and the time that the rest will take."""
+
+    def __init__(self, now: float) -> None:
+        self._seen: deque[tuple[float, int]] = deque([(now, 0)])
+
+    def add(self, now: float, done: int) -> None:
+        """Note that `done` bytes are through by now."""
+        self._seen.append((now, done))
+        while len(self._seen) > 2 and self._seen[1][0] <= now - _WINDOW_SECONDS:
+            self._seen.popleft()
+
+    @property
+    def bytes_per_second(self) -> float:
+        (first, before), (last, after) = self._seen[0], self._seen[-1]
+        return (after - before) / (last - first) if last > first else 0.0
+
+    def seconds_left(self, left: int) -> float | None:
+        """None while nothing has gone by."""
+        speed = self.bytes_per_second
+        return left / speed if speed > 0 else None
+
+
+def figures(progress: Progress, pace: Pace) -> str:
+    """`1.2 of 3.4 GB · 560.0 MB/s · 0:04 left`."""
+    done, total = min(progress.bytes_done, progress.bytes_total), progress.bytes_total
+    parts = [f"{decimal_size(done)} of {decimal_size(total)}"]
+    parts.append(f"{decimal_size(pace.bytes_per_second)}/s")
+    left = pace.seconds_left(total - done)
+    if left is not None:
+        parts.append(f"{duration(left)} left")
+    return " · ".join(parts)
+
+
+def activity(progress: Progress) -> str:
+    """The stage and tensor that are under way, or that a kernel is being compiled."""
+    here = " · ".join(word for word in (progress.stage, progress.current) if word)
+    tensors = f"{progress.tensors_done:,}/{progress.tensors_total:,} tensors"
+    note = "compiling a kernel, once" if progress.compiling else here
+    return f"{tensors} · {note}" if note else tensors
+
+
+def memory(plan: Plan) -> str:
+    """What the process holds against what the plan promised."""
+    planned = binary_size(plan.peak_bytes + FIXED_BYTES)
+    held = resident_bytes("VmRSS")
+    return f"memory {binary_size(held)} of {planned}" if held else f"memory {planned} planned"
+
+
+class LineDisplay:
+    """A plain line every LINE_SECONDS, and one when kernels have to be compiled first."""
+
+    def __init__(self, plan: Plan, stream: TextIO) -> None:
+        self._plan = plan
+        self._stream = stream
+        self._next = time.monotonic() + LINE_SECONDS
+        self._pace = Pace(time.monotonic())
+        self._compiled = False
+
+    def __enter__(self) -> LineDisplay:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        pass
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        self._pace.add(now, progress.bytes_done)
+        if progress.compiling and not self._compiled:
+            self._compiled = True
+            self._print("compiling kernels; the next run of this recipe finds them in the cache")
+        if now < self._next:
+            return
+        self._next = now + LINE_SECONDS
+        share = progress.bytes_done / max(1, progress.bytes_total)
+        words = (figures(progress, self._pace), activity(progress), memory(self._plan))
+        self._print(f"{min(share, 1):4.0%} · {' · '.join(words)}")
+
+    def _print(self, line: str) -> None:
+        print(line, file=self._stream, flush=True)
+
+
+class LiveDisplay:
+    """A bar with figures, and below it what is being done; it disappears at the end."""
+
+    def __init__(self, plan: Plan, stream: TextIO) -> None:
+        # rich is loaded only here: runs without a terminal do without its memory
+        from rich.console import Console
+        from rich.live import Live
+
+        self._plan = plan
+        self._pace = Pace(time.monotonic())
+        self._live: Any = Live(
+            console=Console(file=stream), auto_refresh=False, transient=True, redirect_stdout=False
+        )
+
+    def __enter__(self) -> LiveDisplay:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        self._pace.add(time.monotonic(), progress.bytes_done)
+        self._live.update(self._picture(progress), refresh=True)
+
+    def _picture(self, progress: Progress) -> Any:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        bar = ProgressBar(progress.bytes_total, progress.bytes_done, width=_BAR)
+        share = min(1.0, progress.bytes_done / max(1, progress.bytes_total))
+        line = Table.grid(padding=(0, 1))
+        line.add_row(Text(f"{share:4.0%}"), bar, Text(figures(progress, self._pace)))
+        style = "yellow" if progress.compiling else "dim"
+        below = Text(f"     {activity(progress)}", style=style, no_wrap=True, overflow="ellipsis")
+        held = Text(f"     {memory(self._plan)}", style="dim", no_wrap=True, overflow="ellipsis")
+        return Group(line, below, held)
+
+
+def report_lines(report: Report) -> Iterator[str]:
+    """A finished run in a few lines: how much, how long, memory predicted and measured."""
+    compiled = report.kernels_compiled
+    kernels = f" ({count(compiled, 'kernel')} compiled)" if compiled else ""
+    yield (
+        f"{count(len(report.outputs), 'output')} of {count(report.tensors, 'tensor')} "
+        f"in {duration(report.seconds)}"
+        f" ({duration(report.cpu_seconds)} of CPU), {report.backend}{kernels}"
+    )
+    yield (
+        f"read {decimal_size(report.bytes_read)} (planned {decimal_size(report.planned_read)}), "
+        f"wrote {decimal_size(report.bytes_written)}"
+    )
+    if report.peak_bytes:
+        planned = binary_size(report.planned_bytes + FIXED_BYTES)
+        yield f"peak memory {binary_size(report.peak_bytes)}, planned {planned}"
