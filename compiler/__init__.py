@@ -30,6 +30,7 @@ def compile_recipe(
     out: str | None = None,
     threads: int | None = None,
     memory: Memory = None,
+    optimise_level: int = 1,
     emit: Emit = lambda phase, result: None,
 ) -> Plan:
     """Everything that a run of the recipe will do; only headers of checkpoints are read.
@@ -37,7 +38,8 @@ def compile_recipe(
     folder: what the recipe's relative paths start from. models: local mirrors, where
     `DIR/org/name` stands for `org/name`. overrides: values of the recipe's `param`s, as text.
     out: path of the output (of several outputs: the folder that they go into). threads: workers, by
-    default one a core. memory: most bytes of buffers and held values, or `min`. emit: called with
+    default one a core. memory: most bytes of buffers and held values, or `min`. optimise_level: 2
+    also takes sums apart where that changes their last bits (see `collapse`). emit: called with
     each phase's name and result.
     Errors: RecipeError, CheckpointError, ResourceError, each with all problems found.
     """
@@ -50,7 +52,7 @@ def compile_recipe(
     emit("graph", lowered.graph)
     graph = optimise(lowered.graph)
     emit("optimized", graph)
-    found = components(graph, bound.settings.compute or float32)
+    found = components(graph, bound.settings.compute or float32, optimise_level)
     workers = threads or len(os.sched_getaffinity(0))
     plan = make_plan(source, bound, lowered, graph, found, problems.warnings, workers, memory)
     emit("schedule", plan)

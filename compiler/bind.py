@@ -6,7 +6,7 @@ error is collected, and all are raised at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..grammar import parse
@@ -17,10 +17,11 @@ from .binding.outputs import Outputs
 from .binding.references import References
 from .binding.statements import StatementBinder
 from .binding.terms import Imported
-from .bound import Bound, Choice, Expr, Merge, Output, Sliced, Source, Stack, Stage
+from .bound import Bound, Expr, Output, Source, Stage
 from .catalog import Catalog
 from .checkpoint import Checkpoint
 from .signatures import signature_of
+from .structure import children
 
 _NO_OVERRIDES: Mapping[str, str] = {}
 
@@ -122,26 +123,8 @@ def _reachable(outputs: Sequence[Output]) -> tuple[dict[str, Checkpoint], tuple[
         if isinstance(value, Source):
             _add_source(sources, value)
         pending.append((value, True))
-        pending += [(item, False) for item in reversed(list(_inputs(value)))]
+        pending += [(item, False) for item in reversed(children(value))]
     return sources, tuple(stages)
-
-
-def _inputs(value: Expr) -> Iterator[Expr]:
-    match value:
-        case Merge():
-            if value.base is not None:
-                yield value.base
-            for row in value.rows:
-                yield row.value
-        case Sliced() | Stage():
-            yield value.value
-        case Stack():
-            yield from value.parts
-        case Choice():
-            for _, arm in value.arms:
-                yield arm
-        case Source():
-            pass
 
 
 def _add_source(sources: dict[str, Checkpoint], source: Source) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -99,11 +99,15 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """A merge's source and its own columns, complete with defaults."""
+    """A merge's source and its own columns, complete with defaults.
+
+    models: the columns that are models beside the source, such as its Fisher information.
+    """
 
     value: Expr
     columns: Mapping[str, Setting]
     span: Span
+    models: Mapping[str, Expr] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from ..ops.dtypes import DType
 from ..ops.primitives import TABLE, Kind
 from ..ops.symbols import Node as Primitive
 from ..ops.symbols import Trace
+from .collapse import collapse
 from .graph import Graph, Invoke, Load, Node, Write, Zero
 from .program import Program
 
@@ -84,10 +85,13 @@ class Component(NamedTuple):
         return count
 
 
-def components(graph: Graph, compute: DType) -> list[Component]:
-    """The graph's components, in the order of their first output tensor."""
-    templates: dict[Any, Template] = {}
-    return [_component(graph, group, compute, templates) for group in _groups(graph)]
+def components(graph: Graph, compute: DType, optimise: int = 1) -> list[Component]:
+    """The graph's components, in the order of their first output tensor.
+
+    optimise: from 2 on, sums may be taken apart in ways that change their last bits (`collapse`).
+    """
+    templates = _Templates(compute, optimise >= 2)
+    return [_component(graph, group, templates) for group in _groups(graph)]
 
 
 def _groups(graph: Graph) -> Iterator[list[int]]:
@@ -113,6 +117,9 @@ def _groups(graph: Graph) -> Iterator[list[int]]:
 
 def _behind(graph: Graph, value: int) -> tuple[list[int], frozenset[int]]:
     """(computed nodes, loads) that a value needs."""
+    inputs = graph.nodes[value].inputs
+    if inputs and all(isinstance(graph.nodes[i].op, Load) for i in inputs):
+        return [value], frozenset(inputs)
     inner: list[int] = []
     loads: list[int] = []
     seen = {value}
@@ -160,9 +167,7 @@ def _join(union: _Union, loads_of: dict[int, frozenset[int]], left: int, right: 
         loads_of[first] = loads
 
 
-def _component(
-    graph: Graph, writes: Sequence[int], compute: DType, templates: dict[Any, Template]
-) -> Component:
+def _component(graph: Graph, writes: Sequence[int], templates: _Templates) -> Component:
     nodes = graph.nodes
     order = sorted(_members(graph, writes))
     local = {index: place for place, index in enumerate(order)}
@@ -178,10 +183,10 @@ def _component(
         tuple(_signature(nodes[index], local) for index in order),
         tuple((place, dtype.name) for place, dtype in outputs),
     )
-    template = templates.get(key)
+    template = templates.known.get(key)
     if template is None:
         members = [nodes[index] for index in order]
-        template = templates[key] = _template(members, local, tuple(outputs), compute)
+        template = templates.known[key] = templates.make(members, local, tuple(outputs))
     if len(invokes) == 1:
         params, keys = invokes[0].invocation.params, invokes[0].keys
     else:
@@ -210,31 +215,42 @@ def _signature(node: Node, local: dict[int, int]) -> tuple[Any, ...]:
     return ("zero",)
 
 
-def _template(
-    members: Sequence[Node],
-    local: dict[int, int],
-    outputs: tuple[tuple[int, DType], ...],
-    compute: DType,
-) -> Template:
-    copies = len(members) == 1 and isinstance(members[0].op, Load)
-    copies = copies and all(dtype == members[0].type.dtype for _, dtype in outputs)
-    program = _Assembly()
-    for node in members:
-        program.add(node, tuple(local[i] for i in node.inputs))
-    return Template(
-        Program(
-            nodes=tuple(program.nodes),
-            inputs=tuple(program.inputs),
-            outputs=tuple((program.values[place], dtype) for place, dtype in outputs),
-            compute=compute,
-        ),
-        copies,
-        tuple(
-            (place, node.op.invocation.method.name, program.values[place])
+class _Templates:
+    """The templates made so far, by structure."""
+
+    def __init__(self, compute: DType, collapsing: bool) -> None:
+        self.known: dict[Any, Template] = {}
+        self._compute = compute
+        self._collapsing = collapsing
+
+    def make(
+        self,
+        members: Sequence[Node],
+        local: dict[int, int],
+        outputs: tuple[tuple[int, DType], ...],
+    ) -> Template:
+        """The template of a component's nodes."""
+        copies = len(members) == 1 and isinstance(members[0].op, Load)
+        copies = copies and all(dtype == members[0].type.dtype for _, dtype in outputs)
+        assembly = _Assembly()
+        for node in members:
+            assembly.add(node, tuple(local[i] for i in node.inputs))
+        values = assembly.values
+        program = Program(
+            nodes=tuple(assembly.nodes),
+            inputs=tuple(assembly.inputs),
+            outputs=tuple((values[place], dtype) for place, dtype in outputs),
+            compute=self._compute,
+        )
+        if self._collapsing:
+            program, moved = collapse(program)
+            values = [moved[value] for value in values]
+        named = tuple(
+            (place, node.op.invocation.method.name, values[place])
             for place, node in enumerate(members)
             if isinstance(node.op, Invoke)
-        ),
-    )
+        )
+        return Template(program, copies, named)
 
 
 class _Assembly:
@@ -267,6 +283,8 @@ class _Assembly:
                 place.append(inputs[int(primitive.attr[0])])
                 continue
             attr = primitive.attr
+            if primitive.name == "whole_input":  # it is a load, and stays in its own shape
+                attr = self.nodes[inputs[int(attr[0])]].attr
             if primitive.name == "param":
                 attr = (int(attr[0]) + self._params,)
             elif TABLE[primitive.name].indexed and attr:

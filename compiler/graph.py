@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ..grammar.diagnostics import Span
@@ -29,6 +29,14 @@ class TensorType(NamedTuple):
     dtype: DType
     space: Space = "weight"
     rounded: bool = False
+
+
+@cache
+def tensor_type(
+    shape: tuple[int, ...], dtype: DType, space: Space = "weight", rounded: bool = False
+) -> TensorType:
+    """The one object of a type: a hundred thousand tensors have few."""
+    return TensorType(shape, dtype, space, rounded)
 
 
 class Origin(NamedTuple):
@@ -108,7 +116,7 @@ class Graph:
         key = id(tensor)  # two references to one folder share their tensors
         index = self._known.get(key)
         if index is None:
-            kind = TensorType(tensor.shape, tensor.dtype, "weight", True)
+            kind = tensor_type(tensor.shape, tensor.dtype, "weight", True)
             index = self._append(key, Node(Load(checkpoint, tensor), (), kind, origin))
         return index
 
@@ -146,10 +154,9 @@ class Graph:
         return index
 
     def write(self, output: int, name: str, value: int, dtype: DType, origin: int) -> int:
-        kind = TensorType(self.nodes[value].type.shape, dtype, "weight", True)
-        return self._append(
-            ("write", output, name), Node(Write(output, name), (value,), kind, origin)
-        )
+        kind = tensor_type(self.nodes[value].type.shape, dtype, "weight", True)
+        self.nodes.append(Node(Write(output, name), (value,), kind, origin))
+        return len(self.nodes) - 1
 
     def origin(self, origin: Origin) -> int:
         """The index of an origin."""

@@ -33,7 +33,8 @@ _ORIGIN = re.compile(rf"origin @(\d+) ({_STRING})(?: ({_STRING}) (\d+)-(\d+))?")
 _NODE = re.compile(r"%(\d+) = (.*) : (\w+)\[([\d,]*)\](?: (delta))?(?: (rounded))? @(\d+)")
 _LOAD = re.compile(rf"load c(\d+) ({_STRING})")
 _WRITE = re.compile(rf"write (\d+) ({_STRING}) %(\d+)")
-_INVOKE = re.compile(r"(\w+)\(((?:%\d+(?:, )?)*)(?:; base=%(\d+))?\)(.*)")
+_LIST = r"(?:%\d+(?:, )?)*"
+_INVOKE = re.compile(rf"(\w+)\(({_LIST})(?:; beside=({_LIST}))?(?:; base=%(\d+))?\)(.*)")
 _PARAMETER = re.compile(r" (\w+)=(\[[^\]]*\]|[^ \[]+)")
 
 
@@ -77,9 +78,11 @@ def _operation(node: Node, checkpoints: Mapping[Checkpoint, int]) -> str:
         return "zero"
     invocation = op.invocation
     sources = ", ".join(f"%{i}" for i in node.inputs[: invocation.sources])
+    beside = node.inputs[invocation.sources : len(node.inputs) - invocation.has_base]
+    models = "; beside=" + ", ".join(f"%{i}" for i in beside) if beside else ""
     base = f"; base=%{node.inputs[-1]}" if invocation.has_base else ""
     keys = f" key=[{', '.join(f'{key:#x}' for key in op.keys)}]" if op.keys else ""
-    return f"{invocation.method.name}({sources}{base}){parameters_text(invocation)}{keys}"
+    return f"{invocation.method.name}({sources}{models}{base}){parameters_text(invocation)}{keys}"
 
 
 def parameters_text(invocation: Invocation) -> str:
@@ -194,7 +197,7 @@ class _Reader:
         return self._invoke(found, kind, origin)
 
     def _invoke(self, found: re.Match[str], kind: TensorType, origin: int) -> int:
-        name, listed, base, rest = found.groups()
+        name, listed, beside, base, rest = found.groups()
         method = find_method(name) or getattr(arithmetic, name, None)
         if not isinstance(method, Method):
             self._fail(f"unknown method `{name}`")
@@ -213,7 +216,8 @@ class _Reader:
                 settings[parameter.name] = self._value(parameter, written)
         if given:
             self._fail(f"`{name}` has no parameter `{next(iter(given))}`")
-        inputs = sources if base is None else (*sources, self._input(base))
+        models = tuple(self._input(i) for i in re.findall(r"%(\d+)", beside or ""))
+        inputs = sources + models + (() if base is None else (self._input(base),))
         invocation = self.graph.invocation(method, columns, settings, base is not None)
         return self.graph.invoke(Invoke(invocation, keys), inputs, kind, origin)
 
@@ -233,7 +237,7 @@ class _Reader:
             return default
         if text == "none":
             return None
-        if parameter.kind == "boolean":
+        if parameter.kind in ("boolean", "model"):
             return text == "true"
         if parameter.kind == "choice":
             return text

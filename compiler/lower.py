@@ -8,12 +8,13 @@ slicing an expression or naming it as a stage starts a new model with names of i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..grammar.diagnostics import Diagnostics
 from ..ops.dtypes import BY_NAME, promote
-from ..ops.method import Value
+from ..ops.method import Call, Value
 from ..ops.streams import stream_key
 from .bound import (
     Bound,
@@ -164,7 +165,48 @@ class _Lowering:
             return standing
         if not all(kind.dtype.is_float for kind in types):
             return self._unmergeable(merge, name, present, standing)
-        return self._invoke(merge, name, outer, present, types)
+        beside = self._beside(merge, name, types[0].shape)
+        if beside is None:
+            return None if self.bound.settings.missing == "skip" else standing
+        return self._invoke(merge, name, outer, present, types, beside)
+
+    def _beside(
+        self, merge: Merge, name: str, shape: tuple[int, ...]
+    ) -> dict[str, list[int]] | None:
+        """The tensors of each column of models, source by source; None where one must not lack.
+
+        A column that may lack tensors has none where any source's lacks it.
+        """
+        found: dict[str, list[int]] = {}
+        for parameter in merge.method.model_columns:
+            nodes: list[int] = []
+            lacking: list[Expr] = []
+            for row in merge.rows:
+                model = row.models[parameter.name]
+                inner = None if isinstance(model, Sliced) else self._inner(row.value, name)
+                node = self.tensor(model, inner or name, inner or name)
+                if node is None:
+                    lacking.append(model)
+                else:
+                    nodes.append(node)
+            if lacking and parameter.required:
+                if self.bound.settings.missing == "error":
+                    self.findings.missing(merge, name, lacking)
+                return None
+            found[parameter.name] = [] if lacking else nodes
+            types = [self.graph.nodes[node].type for node in found[parameter.name]]
+            wanted = parameter.shape(shape)
+            if any(kind.shape != wanted for kind in types):
+                self.findings.shapes(merge, name, [wanted, *(kind.shape for kind in types)])
+                return None
+            if not all(kind.dtype.is_float for kind in types):
+                self.findings.differing(merge, name)
+                return None
+        return found
+
+    def _inner(self, expr: Expr, name: str) -> str | None:
+        """The name that a source's tensor has in the model that it is a slice of."""
+        return self._unsliced(expr, name) if isinstance(expr, Sliced) else name
 
     def _lacking(
         self, merge: Merge, name: str, inputs: list[int | None], standing: int
@@ -195,7 +237,13 @@ class _Lowering:
         return standing
 
     def _invoke(
-        self, merge: Merge, name: str, outer: str, inputs: list[int], types: list[TensorType]
+        self,
+        merge: Merge,
+        name: str,
+        outer: str,
+        inputs: list[int],
+        types: list[TensorType],
+        beside: dict[str, list[int]],
     ) -> int:
         plain = self._plain.get(merge)
         if plain is None:
@@ -208,11 +256,17 @@ class _Lowering:
                 return inputs[0]
             columns, settings = evaluated
         method = merge.method
-        invocation = self.graph.invocation(method, columns, settings, merge.base is not None)
+        has_base = merge.base is not None
+        for key, nodes in beside.items():
+            row_nodes: Sequence[int | None] = nodes or [None] * len(columns)
+            columns = tuple(row | {key: node} for row, node in zip(columns, row_nodes, strict=True))
         keys = self._keys(merge, name) if method.random else ()
+        base = inputs[-1] if has_base else None
+        call = Call(tuple(inputs[: len(columns)]), base, columns, settings, keys)
+        invocation = self.graph.invocation(method, method.columns_of(call), settings, has_base)
         kind = self._type(merge, settings, types)
         origin = self.graph.origin(Origin(self._stage, merge.span))
-        return self.graph.invoke(Invoke(invocation, keys), tuple(inputs), kind, origin)
+        return self.graph.invoke(Invoke(invocation, keys), method.inputs(call), kind, origin)
 
     def _type(
         self, merge: Merge, settings: dict[str, Value], types: list[TensorType]
@@ -234,7 +288,7 @@ class _Lowering:
         columns: list[dict[str, Value]] = []
         complete = True
         for number, row in enumerate(merge.rows):
-            inner = self._unsliced(row.value, name) if isinstance(row.value, Sliced) else name
+            inner = self._inner(row.value, name)
             values: dict[str, Value] = {}
             for key, setting in row.columns.items():
                 found = self._value(merge, (number, key), setting, inner or name, position)
@@ -245,6 +299,8 @@ class _Lowering:
         for key, setting in merge.settings.items():
             settings[key] = self._value(merge, key, setting, outer, position)
             complete = complete and settings[key] is not _MISSING
+        if merge.method.position is not None:
+            settings[merge.method.position.name] = position
         return (tuple(columns), settings) if complete else None
 
     def _value(
@@ -282,7 +338,7 @@ class _Lowering:
         seen: dict[int, int] = {}
         keys: list[int] = []
         for row in merge.rows:
-            inner = self._unsliced(row.value, name) if isinstance(row.value, Sliced) else name
+            inner = self._inner(row.value, name)
             source = self._digest(row.value)
             repeat = seen[source] = seen.get(source, -1) + 1
             keys.append(stream_key(seed, stage, source, repeat, inner or name))
@@ -325,7 +381,8 @@ class _Plain:
 
 def _plain(merge: Merge) -> _Plain:
     settings = [*merge.settings.values(), *(v for row in merge.rows for v in row.columns.values())]
-    if any(isinstance(setting, (ByName, Gradient)) for setting in settings):
+    varies = any(isinstance(setting, (ByName, Gradient)) for setting in settings)
+    if varies or merge.method.position is not None:
         return _Plain(None, None)
     columns: Any = tuple(dict(row.columns) for row in merge.rows)
     shared: Any = dict(merge.settings)

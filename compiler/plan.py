@@ -77,11 +77,11 @@ class Plan:
 
     @cached_property
     def loads(self) -> int:
-        """Tensors that the recipe names as inputs, each time that it does."""
-        return sum(
-            sum(isinstance(self.graph.nodes[i].op, Load) for i in node.inputs)
-            for node in self.graph.nodes
-        )
+        """Tensors that would be read if nothing were shared: each path from a load to an output."""
+        paths = [0] * len(self.graph.nodes)
+        for index, node in enumerate(self.graph.nodes):
+            paths[index] = isinstance(node.op, Load) or sum(paths[i] for i in node.inputs)
+        return sum(paths[index] for index, _ in self.graph.writes())
 
     @cached_property
     def distinct_loads(self) -> int:

@@ -185,7 +185,8 @@ def children(expr: Expr) -> Sequence[Expr]:
         case Stage() | Sliced():
             return (expr.value,)
         case Merge():
-            return merge_inputs(expr)
+            beside = [model for row in expr.rows for model in row.models.values()]
+            return [*merge_inputs(expr), *beside]
         case Stack():
             return expr.parts
         case Choice():

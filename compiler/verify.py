@@ -18,12 +18,13 @@ def verify(graph: Graph) -> None:
 
 def _problem(graph: Graph, index: int, node: Node) -> str | None:
     op = node.op
-    for i in node.inputs:
+    own_shape = _inputs_of_own_shape(node)
+    for place, i in enumerate(node.inputs):
         if i >= index:
             return f"uses node {i}, which comes later"
         if isinstance(graph.nodes[i].op, Write):
             return f"uses node {i}, which is a write"
-        if graph.nodes[i].type.shape != node.type.shape:
+        if graph.nodes[i].type.shape != node.type.shape and place not in own_shape:
             return f"has shape {node.type.shape}, its input {i} {graph.nodes[i].type.shape}"
     if isinstance(op, Load):
         return "loads with inputs" if node.inputs else None
@@ -37,7 +38,7 @@ def _problem(graph: Graph, index: int, node: Node) -> str | None:
         )
     if isinstance(op, Invoke):
         invocation = op.invocation
-        wanted = invocation.sources + invocation.has_base
+        wanted = invocation.method.count_inputs(invocation.columns, invocation.has_base)
         if len(node.inputs) != wanted:
             return f"has {len(node.inputs)} inputs, `{invocation.method.name}` takes {wanted}"
         if invocation.method.random and len(op.keys) != invocation.sources:
@@ -45,3 +46,18 @@ def _problem(graph: Graph, index: int, node: Node) -> str | None:
         if not node.type.dtype.is_float:
             return f"computes in {node.type.dtype}"
     return None
+
+
+def _inputs_of_own_shape(node: Node) -> set[int]:
+    """The places of inputs that only functions of whole tensors take."""
+    if not isinstance(node.op, Invoke):
+        return set()
+    invocation = node.op.invocation
+    place = invocation.sources
+    found: set[int] = set()
+    for parameter in invocation.method.model_columns:
+        count = sum(bool(row[parameter.name]) for row in invocation.columns)
+        if parameter.whole:
+            found.update(range(place, place + count))
+        place += count
+    return found

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from .program import Program
+from ..ops.named import named_function
+from ..ops.primitives import Kind
+from .program import ELEMENT_KINDS, Program
 
 WHOLE_SCRATCH = 4
-"""Tensors of scratch that a function of whole tensors may use."""
+"""Tensors of scratch that a function of whole tensors may use if it doesn't say."""
 
 
 def scratch_bytes(program: Program, index: int, shape: tuple[int, ...]) -> int:
-    """Bytes that the function of a `whole` node allocates while it runs."""
-    count = program.compute.itemsize
-    for size in shape:
-        count *= size
-    return WHOLE_SCRATCH * count
+    """Bytes that the function of a `whole` node allocates while it runs: see `ops.whole`."""
+    node = program.nodes[index]
+    scratch = getattr(named_function(str(node.attr[0])), "scratch", None)
+    if scratch is None:
+        count = program.compute.itemsize
+        for size in shape:
+            count *= size
+        return WHOLE_SCRATCH * count
+    tensors = (*ELEMENT_KINDS, Kind.WHOLE)
+    found: int = scratch(shape, sum(program.nodes[i].kind in tensors for i in node.args))
+    return found

@@ -3,7 +3,9 @@
 A method is one file in `ops/methods/`: a function of the file's name, decorated with `@method`. Its
 positional parameters say what it merges (`a: Tensor, b: Tensor` or `xs: Sequence[Tensor]`), `base`
 whether it has a base model, `random` whether it draws masks; its keyword parameters are the
-recipe's columns (`Sequence[…]`, one value per source) and settings.
+recipe's columns (`Sequence[…]`, one value per source) and settings. A column of `Tensor`s is given
+as a model beside each source, such as its Fisher information; a `Position` is filled in by the
+compiler.
 """
 
 from __future__ import annotations
@@ -14,9 +16,10 @@ import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import count
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
-from .symbols import Mask, Scalar, Symbol, Tensor, Trace, Tracer
+from .symbols import Mask, Scalar, Symbol, Tensor, Trace, Tracer, Whole
 
 BaseUse: TypeAlias = Literal["required", "optional", "unused", "first"]
 Value: TypeAlias = float | int | bool | str | None
@@ -57,6 +60,18 @@ class AtLeast:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class Shaped:
+    """The shape that the tensors of a column of models have beside a tensor of a given shape."""
+
+    of: Callable[[tuple[int, ...]], tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class FromLayers:
+    """Marks a number that the compiler gives for each tensor: its layer's relative position."""
+
+
 REQUIRED: Any = inspect.Parameter.empty
 ZERO = -1
 """The identity of a tensor of zeros: what `simplify` returns for a result that is one."""
@@ -64,15 +79,23 @@ ZERO = -1
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A column or setting: `kind` number, integer, boolean or choice; default REQUIRED if none."""
+    """A column or setting: what kind of value it takes; default REQUIRED if none.
+
+    A column of kind `model` is a checkpoint beside each source, and its value in a call tells
+    whether that has the tensor; None as its default: it may lack tensors. whole: its tensors have a
+    shape of their own, which `shape` gives, and are arguments of functions of whole tensors alone.
+    A `position` isn't for recipes to set.
+    """
 
     name: str
-    kind: Literal["number", "integer", "boolean", "choice"]
+    kind: Literal["number", "integer", "boolean", "choice", "model", "position"]
     per_source: bool
     default: Any
     bounds: Bounds = Bounds()
     choices: tuple[str, ...] = ()
     switch: Switch | None = None
+    whole: bool = False
+    shape: Callable[[tuple[int, ...]], tuple[int, ...]] = tuple
 
     @property
     def required(self) -> bool:
@@ -81,10 +104,17 @@ class Parameter:
     @property
     def traced(self) -> bool:
         """Numbers stay symbolic in a trace; everything else is fixed when tracing."""
-        return self.kind == "number"
+        return self.kind in ("number", "position")
+
+    @property
+    def filled(self) -> bool:
+        """Whether the compiler gives the value."""
+        return self.kind == "position"
 
     def refusal(self, value: Value) -> str | None:
         """Why the value isn't allowed, or None."""
+        if self.kind == "model":
+            return "must be a model"
         if self.kind == "boolean":
             return None if isinstance(value, bool) else "must be true or false"
         if self.kind == "choice":
@@ -104,9 +134,10 @@ class Call:
     """A method's arguments: what `simplify` sees and may return with fewer sources.
 
     sources: identities of the inputs (equal identities are equal tensors, ZERO is all zeros).
-    columns: for each source its column values by name. settings: the shared values by name. keys:
-    each source's stream of random numbers, for a method that draws any. rounded: for each source
-    the dtype that its values are already rounded to, or None.
+    columns: for each source its column values by name; of a column of models the tensor's identity,
+    or None. settings: the shared values by name. keys: each source's stream of random numbers, for
+    a method that draws any. rounded: for each source the dtype that its values are already rounded
+    to, or None.
     """
 
     sources: tuple[int, ...]
@@ -170,7 +201,58 @@ class Method:
 
     @property
     def settings(self) -> tuple[Parameter, ...]:
-        return tuple(p for p in self.parameters if not p.per_source)
+        return tuple(p for p in self.parameters if not p.per_source and not p.filled)
+
+    @property
+    def model_columns(self) -> tuple[Parameter, ...]:
+        """Columns whose values are models beside the sources."""
+        return tuple(p for p in self.parameters if p.kind == "model")
+
+    @property
+    def position(self) -> Parameter | None:
+        """The parameter that takes the layer's relative position."""
+        return next((p for p in self.parameters if p.filled), None)
+
+    def inputs(self, call: Call) -> tuple[int, ...]:
+        """The tensors of a call in a node's order.
+
+        Sources; then of each column of models those that are there, source by source; the base.
+        """
+        beside = [row[p.name] for p in self.model_columns for row in call.columns]
+        present = tuple(int(i) for i in beside if i is not None)
+        return call.sources + present + (() if call.base is None else (call.base,))
+
+    def columns_of(self, call: Call) -> tuple[dict[str, Value], ...]:
+        """A call's columns with each column of models saying whether its tensors are there."""
+        names = [p.name for p in self.model_columns]
+        if not names:
+            return call.columns
+        return tuple(
+            row | {name: True for name in names if row[name] is not None} for row in call.columns
+        )
+
+    def call(
+        self,
+        inputs: Sequence[int],
+        columns: Sequence[dict[str, Value]],
+        settings: dict[str, Value],
+        has_base: bool,
+        keys: tuple[int, ...] = (),
+        rounded: tuple[str | None, ...] = (),
+    ) -> Call:
+        """The call of a node: the reverse of `inputs` and `columns_of`."""
+        left = iter(inputs)
+        sources = tuple(next(left) for _ in columns)
+        rows = tuple(columns)
+        for parameter in self.model_columns:
+            name = parameter.name
+            rows = tuple(row | {name: next(left) if row[name] else None} for row in rows)
+        return Call(sources, next(left) if has_base else None, rows, settings, keys, rounded)
+
+    def count_inputs(self, columns: Sequence[dict[str, Value]], has_base: bool) -> int:
+        """How many inputs a node has."""
+        beside = sum(bool(row[p.name]) for p in self.model_columns for row in columns)
+        return len(columns) + beside + has_base
 
     def __call__(self, xs: Sequence[Any], base: Any, random: Any, values: dict[str, Any]) -> Any:
         """The method on symbols or torch tensors; `values` by parameter name, columns as lists."""
@@ -188,7 +270,7 @@ class Method:
     ) -> Trace:
         """The primitives of a call, shared by all calls that pass the trace's guards.
 
-        Inputs are numbered: the sources, then the base. `params` are the numeric parameters in the
+        Inputs are numbered as `inputs` orders them. `params` are the numeric parameters in the
         order of `flatten`, `static` all others.
         """
         traces = self._traces.setdefault((sources, has_base, static), [])
@@ -205,11 +287,14 @@ class Method:
         self, sources: int, has_base: bool, static: tuple[Value, ...], params: tuple[float, ...]
     ) -> Trace:
         tracer = Tracer()
-        xs = [tracer.input(i) for i in range(sources)]
-        base = tracer.input(sources) if has_base else None
+        slots = count()
+        xs = [tracer.input(next(slots)) for _ in range(sources)]
         fixed, numbers = iter(static), iter(enumerate(params))
 
         def value(parameter: Parameter, present: Value) -> Any:
+            if parameter.kind == "model" and present:
+                slot = next(slots)
+                return tracer.whole_input(slot) if parameter.whole else tracer.input(slot)
             if not parameter.traced or present is None:
                 return present
             index, number = next(numbers)
@@ -217,9 +302,10 @@ class Method:
 
         values: dict[str, Any] = {}
         for parameter in self.parameters:
-            count = sources if parameter.per_source else 1
-            row = [value(parameter, next(fixed)) for _ in range(count)]
+            repeats = sources if parameter.per_source else 1
+            row = [value(parameter, next(fixed)) for _ in range(repeats)]
             values[parameter.name] = row if parameter.per_source else row[0]
+        base = tracer.input(next(slots)) if has_base else None
         result = self(xs, base, SymbolicRandom(tracer), values)
         return tracer.finish(tracer.lift(result) if not isinstance(result, Symbol) else result)
 
@@ -257,6 +343,8 @@ Random: TypeAlias = Any  # SymbolicRandom, or ops.eager.EagerRandom on torch ten
 Weight = Annotated[Scalar, Bounds()]
 Density = Annotated[Scalar, Bounds()]
 Factor = Annotated[Scalar, Bounds()]
+Position = Annotated[Scalar, FromLayers()]
+"""Where the tensor's layer stands among the model's layers, 0 to 1; outside the layers 0."""
 
 
 def method(
@@ -320,7 +408,8 @@ def _parameter(python_name: str, hint: Any, default: Any) -> Parameter:
     per_source = get_origin(hint) is not None and get_origin(hint) in (Sequence, list, tuple)
     if per_source:
         hint = get_args(hint)[0]
-    if get_origin(hint) is Union or "UnionType" in type(hint).__name__:
+    may_lack = get_origin(hint) is Union or "UnionType" in type(hint).__name__
+    if may_lack:
         hint = next(arg for arg in get_args(hint) if arg is not type(None))
     bounds = next((m for m in _metadata(hint) if isinstance(m, Bounds)), Bounds())
     plain = get_args(hint)[0] if get_origin(hint) is Annotated else hint
@@ -332,6 +421,12 @@ def _parameter(python_name: str, hint: Any, default: Any) -> Parameter:
         return Parameter(name, "boolean", per_source, default)
     if plain is int:
         return Parameter(name, "integer", per_source, default, bounds)
+    if any(isinstance(m, FromLayers) for m in _metadata(hint)):
+        return Parameter(name, "position", False, REQUIRED)
+    if plain in (Tensor, Whole) and per_source:
+        optional = None if may_lack else REQUIRED
+        shape = next((m.of for m in _metadata(hint) if isinstance(m, Shaped)), tuple)
+        return Parameter(name, "model", True, optional, whole=plain is Whole, shape=shape)
     if plain is Scalar:
         return Parameter(name, "number", per_source, default, bounds)
     raise TypeError(f"a method's parameter `{python_name}` can't be a {plain}")

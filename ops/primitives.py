@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 
 class Kind(Enum):
@@ -22,6 +22,7 @@ class Kind(Enum):
     FLAG = "flag"  # one truth value
     SELECTION = "selection"  # the cut that tells the k elements of largest magnitude
     BUNDLE = "bundle"  # several values that one function gives; `*_item` takes one out
+    WHOLE = "whole"  # an input of a shape of its own, for functions of whole tensors
 
 
 class Trait(Enum):
@@ -41,6 +42,8 @@ class Primitive:
     """A primitive's traits.
 
     indexed: the value depends on the element's index too, not on its arguments alone.
+    linear: how it combines tensors linearly, if it does: a sum with these signs, or a product or
+    quotient with a scalar.
     evaluate: computes it on Python floats, where it exists on scalars.
     """
 
@@ -49,6 +52,7 @@ class Primitive:
     result: Callable[[tuple[Kind, ...]], Kind]
     indexed: bool = False
     evaluate: Callable[..., Any] | None = None
+    linear: Literal["+", "+-", "-", "*", "/"] | None = None
 
 
 def _number(kinds: tuple[Kind, ...]) -> Kind:
@@ -76,22 +80,24 @@ def _elementwise(
     name: str,
     evaluate: Callable[..., Any] | None,
     result: Callable[[tuple[Kind, ...]], Kind] = _number,
+    linear: Literal["+", "+-", "-", "*", "/"] | None = None,
 ) -> Primitive:
-    return Primitive(name, Trait.ELEMENTWISE, result, evaluate=evaluate)
+    return Primitive(name, Trait.ELEMENTWISE, result, evaluate=evaluate, linear=linear)
 
 
 TABLE: dict[str, Primitive] = {
     primitive.name: primitive
     for primitive in (
         Primitive("input", Trait.LEAF, _always(Kind.TENSOR)),
+        Primitive("whole_input", Trait.LEAF, _always(Kind.WHOLE)),
         Primitive("param", Trait.LEAF, _always(Kind.SCALAR)),
         Primitive("const", Trait.LEAF, _always(Kind.SCALAR)),
         Primitive("numel", Trait.LEAF, _always(Kind.SCALAR)),
-        _elementwise("add", lambda x, y: x + y),
-        _elementwise("sub", lambda x, y: x - y),
-        _elementwise("mul", lambda x, y: x * y),
-        _elementwise("div", _divide),
-        _elementwise("neg", lambda x: -x),
+        _elementwise("add", lambda x, y: x + y, linear="+"),
+        _elementwise("sub", lambda x, y: x - y, linear="+-"),
+        _elementwise("mul", lambda x, y: x * y, linear="*"),
+        _elementwise("div", _divide, linear="/"),
+        _elementwise("neg", lambda x: -x, linear="-"),
         _elementwise("abs", abs),
         _elementwise("sqrt", lambda x: math.sqrt(x) if x >= 0 else math.nan),
         _elementwise("minimum", min),

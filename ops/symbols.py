@@ -81,6 +81,9 @@ class Tracer:
     def input(self, index: int) -> Tensor:
         return self.add("input", (), (index,))  # type: ignore[return-value]
 
+    def whole_input(self, index: int) -> Whole:
+        return self.add("whole_input", (), (index,))  # type: ignore[return-value]
+
     def param(self, index: int, value: float) -> Parameter:
         symbol = self.add("param", (), (index,))
         return Parameter(self, symbol.index, index, value)
@@ -234,6 +237,12 @@ class Bundle(Symbol):
     __slots__ = ()
 
 
+class Whole(Symbol):
+    """An input of any shape, which only functions of whole tensors can take."""
+
+    __slots__ = ()
+
+
 _SYMBOLS: dict[Kind, type[Symbol]] = {
     Kind.TENSOR: Tensor,
     Kind.MASK: Mask,
@@ -241,4 +250,5 @@ _SYMBOLS: dict[Kind, type[Symbol]] = {
     Kind.FLAG: Flag,
     Kind.SELECTION: Selection,
     Kind.BUNDLE: Bundle,
+    Kind.WHOLE: Whole,
 }

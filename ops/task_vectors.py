@@ -9,10 +9,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
-from .functions import equal, floor, largest, maximum, minimum, numel, selected, total, where
-from .method import Call, Random, Switch
+import numpy as np
+
+from .functions import (
+    equal,
+    floor,
+    largest,
+    maximum,
+    minimum,
+    numel,
+    on_rows,
+    selected,
+    total,
+    where,
+)
+from .method import Call, MethodError, Random, Switch
 from .symbols import Scalar, Tensor
 
+Rows: TypeAlias = np.ndarray[Any, Any]
 Rescale: TypeAlias = Annotated[Literal["none", "density", "l1"], Switch(true="l1", false="none")]
 
 
@@ -26,6 +40,23 @@ def trim(delta: Tensor, density: Scalar) -> Any:
     return where(selected(delta, largest(delta, count)), delta, 0.0)
 
 
+def trim_middle(delta: Tensor, density: Scalar, gamma: Scalar) -> Any:
+    """δ without its ⌊gamma·n⌋ largest magnitudes, and of the rest only the ⌊density·n⌋ largest.
+
+    Where fewer than ⌊density·n⌋ are left by that, the smallest ⌊density·n⌋ of all stay; all of it
+    at density ≥ 1.
+    """
+    if density >= 1:
+        return delta
+    if density <= 0:
+        return 0.0
+    count = floor(density * numel(delta))
+    reach = maximum(numel(delta) - floor(gamma * numel(delta)), count)  # from the smallest up
+    without = selected(delta, largest(delta, numel(delta) - reach))
+    within = selected(delta, largest(delta, numel(delta) - reach + count))
+    return where(within & ~without, delta, 0.0)
+
+
 def drop(delta: Tensor, source: int, density: Scalar, random: Random) -> Any:
     """δ with each element kept with probability density; all of it at density ≥ 1."""
     if density >= 1:
@@ -33,6 +64,40 @@ def drop(delta: Tensor, source: int, density: Scalar, random: Random) -> Any:
     if density <= 0:
         return 0.0
     return where(random.bernoulli(source, density, delta), delta, 0.0)
+
+
+def drop_by_rank(
+    delta: Tensor, source: int, density: Scalar, epsilon: Scalar, random: Random
+) -> tuple[Any, Any]:
+    """(δ with elements kept at random, their probabilities), the larger in its row the likelier.
+
+    The probability grows with the rank of |δ| in its row from density - epsilon to density +
+    epsilon; the lowest column is first among equals. At density ≥ 1 everything is kept.
+    """
+    if density >= 1:
+        return delta, 1.0
+    if density <= 0:
+        return 0.0, 1.0
+    (probability,) = on_rows(rank_probabilities, 1, delta, density, epsilon)
+    return where(random.bernoulli(source, probability, delta), delta, 0.0), probability
+
+
+def rank_probabilities(rows: Rows, density: float, epsilon: float) -> list[Rows]:
+    """density ± epsilon by the rank of each magnitude in its row, a row of one density itself."""
+    width = rows.shape[1]
+    if width == 1:
+        return [np.full(rows.shape, density, dtype=np.float32)]
+    levels = np.linspace(density - epsilon, density + epsilon, width).astype(np.float32)
+    columns = np.arange(width, dtype=np.uint64)
+    result = np.empty(rows.shape, dtype=np.float32)
+    for row, found in zip(rows, result, strict=True):
+        # magnitude and column in one word: sorting plain words is several times faster than argsort
+        words = np.abs(row, dtype=np.float32).view(np.uint32).astype(np.uint64)
+        words <<= np.uint64(32)
+        words |= columns
+        words.sort()
+        found[(words & np.uint64(0xFFFFFFFF)).astype(np.int64)] = levels
+    return [result]
 
 
 def rescale_kept(kept: Any, delta: Tensor, density: Scalar, rescale: str) -> Any:
@@ -93,6 +158,27 @@ def drop_silent_rows(call: Call, *, consensus: bool) -> Call | int:
         if call.columns[i]["weight"] != 0 and (source != base or counts)
     ]
     return call.keep(rows) if rows else base
+
+
+def drop_unchanged_rows(call: Call) -> Call | int:
+    """A call that counts changes beyond epsilon, without the sources that are the base itself."""
+    assert call.base is not None
+    if float(call.settings["epsilon"] or 0.0) < 0:  # even no change counts
+        return call
+    rows = [i for i, source in enumerate(call.sources) if source != call.base]
+    return call.keep(rows) if rows else call.base
+
+
+def drop_silent_rows_by_rank(call: Call, *, consensus: bool) -> Call | int:
+    """`drop_silent_rows` for methods that drop by rank. MethodError: impossible probabilities."""
+    for columns in call.columns:
+        density, epsilon = float(columns["density"] or 0.0), float(columns["epsilon"] or 0.0)
+        ends = density - epsilon, density + epsilon
+        if 0 < density < 1 and not all(0 < chance < 1 for chance in ends):
+            raise MethodError(
+                f"density ± epsilon, {density:g} ± {epsilon:g}, must lie between 0 and 1"
+            )
+    return drop_silent_rows(call, consensus=consensus)
 
 
 def _sum(values: Sequence[Any]) -> Any:

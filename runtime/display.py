@@ -8,7 +8,6 @@ Both are the `watch` callback of `run_plan`, inside a `with` block:
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -44,7 +43,7 @@ class Display(Protocol):
     def __call__(self, progress: Progress) -> None: ...
 
 
-def display(plan: Plan, stream: TextIO = sys.stderr) -> Display:
+def display(plan: Plan, stream: TextIO) -> Display:
     """A live display if the stream is a terminal, else lines every LINE_SECONDS."""
     return LiveDisplay(plan, stream) if stream.isatty() else LineDisplay(plan, stream)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..compiler.program import ELEMENT_KINDS, Program
 from ..ops.named import named_function
+from ..ops.primitives import Kind
 from .scalars import Scalars
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -25,10 +26,7 @@ def call_rows(
     found = _call(program, index, array, scalars)
     rows = next(values[i].size for i in program.nodes[index].args if i in values) // columns
     real = np.dtype(program.compute.name)
-    return {
-        item: np.ascontiguousarray(np.broadcast_to(found[k], (rows, columns)), real).reshape(-1)
-        for item, k in _items(program, index)
-    }
+    return {item: _filled(found[k], (rows, columns), real) for item, k in _items(program, index)}
 
 
 def call_whole(
@@ -37,26 +35,42 @@ def call_whole(
     held: Mapping[int, Array],
     scalars: Scalars,
     shape: tuple[int, ...],
+    load: Callable[[int], Any],
 ) -> dict[int, Array]:
-    """The results of a function of whole tensors, flat, by their node. Imports torch."""
+    """The results of a function of whole tensors, flat, by their node. Imports torch.
+
+    load: reads an input slot's tensor, for arguments of a shape of their own.
+    """
     import torch
 
     def tensor(i: int) -> Any:
+        if program.nodes[i].kind is Kind.WHOLE:
+            return load(int(program.nodes[i].attr[0]))
         return torch.from_numpy(held[i].reshape(shape))
 
     found = _call(program, index, tensor, scalars)
+    real = getattr(torch, program.compute.name)
     return {
-        item: found[k].to(torch.float32).contiguous().numpy().reshape(-1)
+        item: found[k].to(real).contiguous().numpy().reshape(-1)
         for item, k in _items(program, index)
     }
 
 
 def _call(program: Program, index: int, value: Callable[[int], Any], scalars: Scalars) -> list[Any]:
     node = program.nodes[index]
+    tensors = (*ELEMENT_KINDS, Kind.WHOLE)
     arguments = [
-        value(i) if program.nodes[i].kind in ELEMENT_KINDS else scalars.value(i) for i in node.args
+        value(i) if program.nodes[i].kind in tensors else scalars.value(i) for i in node.args
     ]
     return list(named_function(str(node.attr[0]))(*arguments))
+
+
+def _filled(found: Any, shape: tuple[int, int], real: np.dtype[Any]) -> Array:
+    """A result as kernels take it: flat, contiguous and writable; copied only if need be."""
+    array = np.asarray(found)
+    if array.shape != shape:
+        array = np.broadcast_to(array, shape)
+    return np.require(array, real, ("C", "W")).reshape(-1)
 
 
 def _items(program: Program, index: int) -> list[tuple[int, int]]:

@@ -18,6 +18,8 @@ from ..compiler.kernels.source import sum_slots
 from ..compiler.options import Option
 from ..compiler.plan import CHUNK
 from ..compiler.program import DIGIT_BITS, Program, Segment
+from ..grammar.diagnostics import RunError
+from ..ops.method import MethodError
 from .buffers import Buffers, Tile
 from .files import Files
 from .functions import call_rows, call_whole
@@ -114,8 +116,12 @@ class Job:
         if copies:
             self.done = True
         else:
-            self._finish_sweep(buffers)
-            self._advance()
+            try:
+                self._finish_sweep(buffers)
+                self._advance()
+            except MethodError as error:
+                name = self.component.targets[0][0].name
+                raise RunError.of("E0608", f"{name} can't be merged: {error}") from None
         return True
 
     # One chunk ----------------------------------------------------------------------------------
@@ -263,10 +269,20 @@ class Job:
         for index in self._sweep.wholes:
             arrays = {i: h.array for i, h in self._held.items() if isinstance(h, InMemory)}
             shape = self.component.shape
-            found = call_whole(self._program, index, arrays, self._scalars, shape)
+            found = call_whole(self._program, index, arrays, self._scalars, shape, self._load)
             self._held |= {item: InMemory(array) for item, array in found.items()}
         for index in self._sweep.frees:
             self._held.pop(index).close()
+
+    def _load(self, slot: int) -> Any:
+        """A whole input in float32 as a torch tensor of its own shape."""
+        import torch
+
+        load = self.component.loads[slot]
+        data = np.empty(load.tensor.nbytes, dtype=np.uint8)
+        self._files.read(load, 0, data.data)
+        found = torch.from_numpy(data).view(getattr(torch, load.tensor.dtype.name))
+        return found.reshape(load.tensor.shape).to(torch.float32)
 
     def _rank(self, number: int, place: int, slot: int, buffers: Buffers) -> None:
         """Find the last equal that is kept: its tile from the counts, then its place in there."""

@@ -52,7 +52,7 @@ class StagedOutput:
         except OSError as error:
             self.discard()
             raise self._error(error) from None
-        except ResourceError:
+        except BaseException:  # an interruption too leaves nothing behind
             self.discard()
             raise
 

@@ -77,10 +77,11 @@ class Blocks:
         parameters = ParameterBinder(
             block if has_base else _without_base(block),
             method.name,
-            method.parameters,
+            [parameter for parameter in method.parameters if not parameter.filled],
             self._evaluator.evaluate,
             self._problems,
             others=("base",) if has_base else (),
+            model=self._beside,
             defaults=method.yaml if yaml else {},
             steps=yaml,
         ).bind()
@@ -89,6 +90,10 @@ class Blocks:
             return Term("model", None, block.span)
         merge = Merge(method, rows, base, parameters.settings, parameters.spans, block.span)
         return Term("model", merge, block.span)
+
+    def _beside(self, node: syntax.Expr, what: str) -> Expr | None:
+        """The model that a column gives beside a source."""
+        return self._evaluator.expression(self._evaluator.expect(node, ("model",), what))
 
     def _base(self, block: syntax.Block, method: Method) -> tuple[Expr | None, bool]:
         """The base, and whether it's as the method wants it and known."""
@@ -194,8 +199,10 @@ def _rows(
 ) -> tuple[Row, ...] | None:
     """The rows of a block, or None where an input isn't known."""
     rows = []
-    for row, value, columns in zip(block.rows, inputs, parameters.columns, strict=True):
-        if value is None:
+    rest = zip(inputs, parameters.columns, parameters.models, strict=True)
+    for row, (value, columns, beside) in zip(block.rows, rest, strict=True):
+        models = {name: model for name, model in beside.items() if model is not None}
+        if value is None or len(models) < len(beside):
             return None
-        rows.append(Row(value, columns, row.span))
+        rows.append(Row(value, columns, row.span, models))
     return tuple(rows)

@@ -14,7 +14,7 @@ from ...grammar import syntax
 from ...grammar.diagnostics import Diagnostics, Span, did_you_mean, nearest
 from ...ops.method import Parameter
 from ...ops.method import Value as Plain
-from ..bound import ByName, Gradient, Matcher, Setting
+from ..bound import ByName, Expr, Gradient, Matcher, Setting
 from .terms import Resolved, Unknown, describe
 
 Evaluate = Callable[[syntax.Expr, Collection[str]], Resolved]
@@ -24,12 +24,14 @@ Evaluate = Callable[[syntax.Expr, Collection[str]], Resolved]
 class Parameters:
     """A block's parameters: `columns` of each row, shared `settings`, and where they were written.
 
-    A key of `spans` is a setting's name or (row, column's name).
+    A key of `spans` is a setting's name or (row, column's name). models: of each row the columns
+    that are models; None where one isn't known.
     """
 
     columns: tuple[dict[str, Setting], ...]
     settings: dict[str, Setting]
     spans: dict[str | tuple[int, str], Span]
+    models: tuple[dict[str, Expr | None], ...] = ()
 
 
 @dataclass
@@ -37,6 +39,7 @@ class ParameterBinder:
     """Binds the parameters of one block.
 
     title: what the block is called in messages.
+    model: the model that a column's value stands for, by its expression and its name in messages.
     others: further settings that the caller binds itself, such as `base`.
     defaults: defaults that go before a parameter's own.
     """
@@ -48,6 +51,7 @@ class ParameterBinder:
     problems: Diagnostics
     others: Collection[str] = ()
     defaults: Mapping[str, Plain] = field(default_factory=dict)
+    model: Callable[[syntax.Expr, str], Expr | None] | None = None
     steps: bool = False  # whether lists of booleans and options are gradients too, as in YAML
 
     def bind(self) -> Parameters:
@@ -56,8 +60,11 @@ class ParameterBinder:
         spans: dict[str | tuple[int, str], Span] = {}
         written = self._settings(spans)
         columns = tuple(self._columns(i, row, spans) for i, row in enumerate(self.block.rows))
+        models = tuple(self._models(row) for row in self.block.rows)
         for parameter in self.parameters:
             name = parameter.name
+            if parameter.kind == "model":
+                continue
             if not parameter.per_source:
                 if name not in written:
                     written[name] = self._default(parameter, self.block.name_span)
@@ -73,14 +80,18 @@ class ParameterBinder:
                     place = self.block.name_span if everywhere else self.block.rows[i].span
                     columns[i][name] = self._default(parameter, place)
         shared = {p.name: written[p.name] for p in self.parameters if not p.per_source}
-        return Parameters(columns, shared, spans)
+        return Parameters(columns, shared, spans, models)
 
     def _settings(self, spans: dict[str | tuple[int, str], Span]) -> dict[str, Setting]:
         written: dict[str, Setting] = {}
         for setting in self.block.settings:
             if setting.name in self.others:
                 continue
-            if (parameter := self._find(setting)) is not None:
+            if (parameter := self._find(setting)) is None:
+                continue
+            if parameter.kind == "model":
+                self._report_shared(setting)
+            else:
                 spans[setting.name] = setting.value.span
                 written[setting.name] = self._value(parameter, setting)
         return written
@@ -94,11 +105,37 @@ class ParameterBinder:
             if column.name in (*shared, *self.others):
                 self._report_misplaced(column)
                 continue
-            if (parameter := self._find(column)) is None:
+            if (parameter := self._find(column)) is None or parameter.kind == "model":
                 continue
             spans[index, column.name] = column.value.span
             columns[column.name] = self._value(parameter, column)
         return columns
+
+    def _models(self, row: syntax.Row) -> dict[str, Expr | None]:
+        """A row's columns that are models; each source needs one of its own."""
+        found: dict[str, Expr | None] = {}
+        for parameter in self.parameters:
+            if parameter.kind != "model" or self.model is None:
+                continue
+            name = parameter.name
+            column = next((c for c in row.columns if c.name == name), None)
+            found[name] = None
+            if column is not None:
+                what = f"`{name}` of a source of `{self.title}`"
+                found[name] = self.model(column.value, what)
+            else:
+                message = f"each source of `{self.title}` needs a model for `{name}`"
+                hint = f'add `{name}="…"` after the source'
+                self.problems.report("E0302", message, row.span, hint=hint)
+        return found
+
+    def _report_shared(self, setting: syntax.Setting) -> None:
+        self.problems.report(
+            "E0305",
+            f"`{setting.name}` is for each source of `{self.title}`, not for all together",
+            setting.name_span,
+            hint=f"write `{setting.name}=…` after each source",
+        )
 
     def _find(self, setting: syntax.Setting) -> Parameter | None:
         for parameter in self.parameters:

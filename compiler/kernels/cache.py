@@ -30,7 +30,7 @@ _lock = threading.Lock()
 
 
 def cache_folder() -> Path:
-    """Where compiled kernels are kept: `$MERGEC_HOME/kernels`, by default under `~/.cache/mergec`."""
+    """Where compiled kernels are kept: `$MERGEC_HOME/kernels`, else `~/.cache/mergec/kernels`."""
     home = os.environ.get("MERGEC_HOME")
     root = Path(home) if home else Path.home() / ".cache" / "mergec"
     return root / "kernels"
@@ -38,12 +38,13 @@ def cache_folder() -> Path:
 
 def kernel_digest(source: Source) -> str:
     """The name of a kernel: a hash of its text and of everything that compiles it."""
+    import llvmlite.binding
     import numba
 
-    from . import intrinsics
-
-    helpers = Path(intrinsics.__file__).read_bytes()
-    parts = (source.text.encode(), helpers, numba.__version__.encode())
+    folder = Path(__file__).parent
+    helpers = b"".join((folder / name).read_bytes() for name in ("intrinsics.py", "words.py"))
+    processor = llvmlite.binding.get_host_cpu_name()
+    parts = (source.text.encode(), helpers, numba.__version__.encode(), processor.encode())
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:24]
 
 
@@ -83,7 +84,25 @@ def _load(source: Source, digest: str) -> Kernel:
         shutil.rmtree(building, ignore_errors=True)
 
 
+def _use_wide_vectors() -> None:
+    """Let the compiler use the widest vectors there are: kernels run twice as fast with them.
+
+    LLVM avoids 512-bit vectors on processors that have them, for the sake of code that uses them
+    now and then. It changes no bits. Nothing is done where numba has compiled something already.
+    """
+    import llvmlite.binding
+    from numba.core import config as numba_config
+
+    config: Any = numba_config
+
+    if config.CPU_FEATURES is None and config.CPU_NAME is None:
+        features = llvmlite.binding.get_host_cpu_features().flatten()
+        config.CPU_NAME = llvmlite.binding.get_host_cpu_name()
+        config.CPU_FEATURES = f"{features},-prefer-256-bit"
+
+
 def _import(path: Path, digest: str) -> Kernel:
+    _use_wide_vectors()
     spec = importlib.util.spec_from_file_location(f"mergec_kernel_{digest}", path)
     assert spec is not None and spec.loader is not None
     module: Any = importlib.util.module_from_spec(spec)
@@ -100,7 +119,7 @@ def _private(folder: Path) -> Path:
         info = folder.stat()
         if info.st_uid != os.getuid() or info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise ResourceError.of(
-                "E0510",
+                "E0520",
                 f"the kernel cache {folder} can be written by others",
                 hint=f"chmod 700 {folder}, or set MERGEC_HOME to a folder of your own",
             )

@@ -1,9 +1,10 @@
 """Element types in kernels: source text that decodes stored bits to float32 and encodes them back.
 
 Each decoder is exact; each encoder rounds once, to nearest with ties to even, as torch converts:
-NaN stays NaN, float16 and float8_e5m2 overflow to infinity, float8_e4m3fn to NaN. The text uses
-integer operations and exact scalings only, so that it gives the same bits on any processor and
-vectorises. Float64 passes through float32 where the arithmetic is float32.
+NaN stays NaN, float16 and float8_e5m2 overflow to infinity, and float8_e4m3fn, which has none, to
+its largest value (torch before 2.13 gave NaN). The text uses integer operations and exact scalings
+only, so that it gives the same bits on any processor and vectorises. Float64 passes through float32
+where the arithmetic is float32, and where it is encoded to a small float.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def helper_names(dtype: DType) -> tuple[str, str]:
 
 
 def helpers(dtype: DType) -> str:
-    """Source text of a dtype's decode and encode functions: unsigned word <-> float32."""
+    """Source text of a dtype's decode and encode functions: stored bits <-> float32."""
     if dtype.name == "bfloat16":
         return _BFLOAT16
     if dtype.name in _SMALL:
@@ -65,17 +66,17 @@ def helpers(dtype: DType) -> str:
 
 _BFLOAT16 = """
 @njit(inline="always")
-def decode_bfloat16(word):
-    return float_of_bits(np.uint32(np.uint32(word) << np.uint32(16)))
+def decode_bfloat16(stored):
+    return float_of_word(word(stored) << word(16))
 
 
 @njit(inline="always")
 def encode_bfloat16(value):
-    bits = bits_of_float(value)
-    odd = np.uint32(np.uint32(bits >> np.uint32(16)) & np.uint32(1))
-    rounded = np.uint32(np.uint32(bits + np.uint32(0x7FFF) + odd) >> np.uint32(16))
-    nan = np.uint32(bits & np.uint32(0x7FFFFFFF)) > np.uint32(0x7F800000)
-    return np.uint16(np.uint32(0x7FC0) if nan else rounded)
+    bits = word_of_float(value)
+    odd = (bits >> word(16)) & word(1)
+    rounded = (bits + word(0x7FFF) + odd) >> word(16)
+    nan = (bits & word(0x7FFFFFFF)) > word(0x7F800000)
+    return uint16_of_word(word(0x7FC0) if nan else rounded)
 """
 
 
@@ -92,44 +93,44 @@ def _small(name: str, layout: _Small) -> str:
     step = 2.0 ** (1 - layout.bias - layout.mantissa)
     magic = (1 - layout.bias + shift + 127) << 23  # a float32 whose last bit is worth `step`
     if layout.infinite:
-        special = f"np.uint32(body << np.uint32({shift})) | np.uint32(0x7F800000)"
-        is_special = f"body >= np.uint32({top})"
+        special = f"(body << word({shift})) | word(0x7F800000)"
+        is_special = f"body >= word({top})"
         overflow, nan = top, top | (1 << (layout.mantissa - 1))
         limit = ((1 << layout.exponent) - 1 + 127 - layout.bias) << 23  # first exponent too large
-        over = f"np.uint32(body + np.uint32({(1 << (shift - 1)) - 1}) + odd) >= np.uint32({limit})"
+        over = f"stepped >= word({limit})"
     else:
-        special, is_special = "np.uint32(0x7FC00000)", f"body == np.uint32({magnitude})"
-        overflow = nan = magnitude
-        largest = ((magnitude - 1) << shift) + rebias  # bits of the largest finite number
-        over = f"body > np.uint32({largest + (1 << (shift - 1))})"
-    word = "uint16" if layout.width == 16 else "uint8"
+        special, is_special = "word(0x7FC00000)", f"body == word({magnitude})"
+        overflow, nan = magnitude - 1, magnitude
+        largest = (overflow << shift) + rebias  # bits of the largest number
+        over = f"body > word({largest})"
+    stored = "uint16_of_word" if layout.width == 16 else "uint8_of_word"
     return f"""
 @njit(inline="always")
-def decode_{name}(word):
-    bits = np.uint32(word)
-    sign = np.uint32(np.uint32(bits << np.uint32({sign_shift})) & np.uint32(0x80000000))
-    body = np.uint32(bits & np.uint32({magnitude}))
-    normal = np.uint32(np.uint32(body << np.uint32({shift})) + np.uint32({rebias}))
-    subnormal = bits_of_float(np.float32(np.int32(body)) * np.float32({step!r}))
-    plain = subnormal if body < np.uint32({1 << layout.mantissa}) else normal
+def decode_{name}(stored):
+    bits = word(stored)
+    sign = (bits << word({sign_shift})) & word(0x80000000)
+    body = bits & word({magnitude})
+    normal = (body << word({shift})) + word({rebias})
+    subnormal = word_of_float(float_from_word(body) * np.float32({step!r}))
+    plain = subnormal if body < word({1 << layout.mantissa}) else normal
     found = {special} if {is_special} else plain
-    return float_of_bits(np.uint32(np.uint32(found) | sign))
+    return float_of_word(found | sign)
 
 
 @njit(inline="always")
 def encode_{name}(value):
-    bits = bits_of_float(value)
-    body = np.uint32(bits & np.uint32(0x7FFFFFFF))
-    sign = np.uint32(np.uint32(bits ^ body) >> np.uint32({sign_shift}))
-    odd = np.uint32(np.uint32(body >> np.uint32({shift})) & np.uint32(1))
-    stepped = np.uint32(body + np.uint32({(1 << (shift - 1)) - 1}) + odd)
-    normal = np.uint32(np.uint32(stepped - np.uint32({rebias})) >> np.uint32({shift}))
-    shifted = float_of_bits(body) + float_of_bits(np.uint32({magic}))
-    subnormal = np.uint32(bits_of_float(shifted) - np.uint32({magic}))
-    plain = subnormal if body < np.uint32({least_normal}) else normal
-    bounded = np.uint32({overflow}) if {over} else plain
-    found = np.uint32({nan}) if body > np.uint32(0x7F800000) else bounded
-    return np.{word}(np.uint32(found | sign))
+    bits = word_of_float(value)
+    body = bits & word(0x7FFFFFFF)
+    sign = (bits ^ body) >> word({sign_shift})
+    odd = (body >> word({shift})) & word(1)
+    stepped = body + word({(1 << (shift - 1)) - 1}) + odd
+    normal = (stepped - word({rebias})) >> word({shift})
+    shifted = float_of_word(body) + float_of_word(word({magic}))
+    subnormal = word_of_float(shifted) - word({magic})
+    plain = subnormal if body < word({least_normal}) else normal
+    bounded = word({overflow}) if {over} else plain
+    found = word({nan}) if body > word(0x7F800000) else bounded
+    return {stored}(found | sign)
 """
 
 

@@ -24,9 +24,6 @@ def _bitcast(source: Any, target: Any, target_ir: Any) -> Any:
     return reinterpret
 
 
-float_of_bits = _bitcast(types.uint32, types.float32, ir.FloatType())
-bits_of_float = _bitcast(types.float32, types.uint32, ir.IntType(32))
-double_of_bits = _bitcast(types.uint64, types.float64, ir.DoubleType())
 bits_of_double = _bitcast(types.float64, types.uint64, ir.IntType(64))
 
 
@@ -39,7 +36,7 @@ def _stack_array(element: Any, element_ir: Any) -> Any:
             with builder.goto_entry_block():
                 return builder.alloca(element_ir, size=ir.Constant(ir.IntType(32), size))
 
-        return types.CPointer(element)(count), generate
+        return types.CPointer(element)(count), generate  # type: ignore[no-untyped-call]
 
     return stack_array
 
@@ -48,3 +45,5 @@ stack_float32 = _stack_array(types.float32, ir.FloatType())
 stack_float64 = _stack_array(types.float64, ir.DoubleType())
 stack_uint32 = _stack_array(types.uint32, ir.IntType(32))
 stack_uint64 = _stack_array(types.uint64, ir.IntType(64))
+
+__all__ = ["bits_of_double", "stack_float32", "stack_float64", "stack_uint32", "stack_uint64"]

@@ -63,8 +63,9 @@ class _Writer:
         self.nodes = program.nodes
         self.wide = program.compute == float64
         self.real = "np.float64" if self.wide else "np.float32"
-        self.word = "np.uint64" if self.wide else "np.uint32"
-        self.bits = "bits_of_double" if self.wide else "bits_of_float"
+        self.word = "np.uint64" if self.wide else "word"
+        self.bits = "bits_of_double" if self.wide else "word_of_float"
+        self.put = "" if self.wide else "uint32_of_word"
         self.blocked = bool(segment.sums or segment.looks)
         self.used: set[str] = set()
 
@@ -82,10 +83,8 @@ class _Writer:
                 "import numpy as np",
                 "from numba import njit",
                 "",
-                "from mergec.compiler.kernels.intrinsics import (",
-                "    bits_of_double, bits_of_float, double_of_bits, float_of_bits,",
-                f"    stack_float32, stack_float64, stack_{self.word[3:]},",
-                ")",
+                "from mergec.compiler.kernels.intrinsics import *",
+                "from mergec.compiler.kernels.words import *",
                 all_helpers(self.used),
                 "",
                 f'@njit("{signature})", nogil=True, cache=True, error_model="numpy")',
@@ -133,10 +132,11 @@ class _Writer:
         for index in self.segment.elements:
             node = self.nodes[index]
             if node.name == "bernoulli":
-                yield f"key{index} = np.uint32(keys[{node.attr[0]}])"
+                key = f"keys[{node.attr[0]}]"
+                yield f"key{index} = word({key})"
                 yield (
-                    f"step{index} = np.uint32(np.uint32(keys[{node.attr[0]}] >> np.uint64(32)) + "
-                    f"np.uint32(np.uint32(start >> 32) * np.uint32({HIGH_STEP:#x})))"
+                    f"step{index} = word({key} >> np.uint64(32)) "
+                    f"+ word(start >> 32) * word({HIGH_STEP:#x})"
                 )
                 if self.nodes[node.args[0]].kind not in ELEMENT_KINDS:
                     place = self.segment.scalars.index(node.args[0])
@@ -145,7 +145,7 @@ class _Writer:
                 row = self._cut_row(node.args[1])
                 yield f"cut{index} = {self.word}(cuts[{row}, 0])"
                 yield f"left{index} = np.int64(cuts[{row}, 1]) - start"
-                yield f"until{index} = np.uint32(max(0, min(count, left{index})))"
+                yield f"until{index} = word(max(0, min(count, left{index})))"
 
     def _cut_row(self, selection: int) -> int:
         """A selection's row in `cuts`: its place among the program's selections."""
@@ -172,7 +172,7 @@ class _Writer:
             yield f"stage{index}[j] = {self._value(index)}"
         for look in segment.looks:
             value = self._value(self.nodes[look.selection].args[0])
-            yield f"look{look.selection}[j] = {self.bits}(abs({value}))"
+            yield f"look{look.selection}[j] = {self._stored(f'{self.bits}(abs({value}))')}"
 
     def _decoded(self, text: str, dtype: DType) -> str:
         decode, _ = helper_names(dtype)
@@ -219,25 +219,23 @@ class _Writer:
             yield f"m{index} = {self.bits}(abs({args[0]}))"
             yield (
                 f"v{index} = (m{index} > cut{index}) | "
-                f"((m{index} == cut{index}) & (np.uint32(e) < until{index}))"
+                f"((m{index} == cut{index}) & (word(e) < until{index}))"
             )
         else:
             raise AssertionError(f"no kernel text for {node.name}")
 
     def _bernoulli(self, index: int, node: Node) -> Iterator[str]:
         h = f"h{index}"
-        yield f"{h} = np.uint32(np.uint32(np.uint32(start) + np.uint32(e)) ^ key{index})"
-        yield f"{h} = np.uint32({h} * np.uint32({MULTIPLIERS[0]:#x}))"
-        yield f"{h} = np.uint32({h} ^ np.uint32({h} >> np.uint32({SHIFTS[0]})))"
-        yield f"{h} = np.uint32(np.uint32({h} + step{index}) * np.uint32({MULTIPLIERS[1]:#x}))"
-        yield f"{h} = np.uint32({h} ^ np.uint32({h} >> np.uint32({SHIFTS[1]})))"
-        yield f"{h} = np.uint32({h} * np.uint32({MULTIPLIERS[2]:#x}))"
-        yield f"{h} = np.uint32({h} ^ np.uint32({h} >> np.uint32({SHIFTS[2]})))"
+        yield f"{h} = ((word(start) + word(e)) ^ key{index}) * word({MULTIPLIERS[0]:#x})"
+        yield f"{h} = ({h} ^ ({h} >> word({SHIFTS[0]}))) + step{index}"
+        yield f"{h} = {h} * word({MULTIPLIERS[1]:#x})"
+        yield f"{h} = ({h} ^ ({h} >> word({SHIFTS[1]}))) * word({MULTIPLIERS[2]:#x})"
+        yield f"{h} = {h} ^ ({h} >> word({SHIFTS[2]}))"
         threshold = f"p{index}"
         if self.nodes[node.args[0]].kind in ELEMENT_KINDS:
             chance = self._value(node.args[0])
             threshold = f"np.float32({chance}) * np.float32({float(1 << KEEP_BITS)})"
-        drawn = f"np.float32(np.int32({h} >> np.uint32({32 - KEEP_BITS})))"
+        drawn = f"float_from_word({h} >> word({32 - KEEP_BITS}))"
         yield f"v{index} = {drawn} < {threshold}"
 
     def _staged(self) -> list[int]:
@@ -249,7 +247,8 @@ class _Writer:
         for index in self._staged():
             yield f"stage{index} = {stack}({BLOCK})"
         for look in self.segment.looks:
-            yield f"look{look.selection} = stack_{self.word[3:]}({BLOCK})"
+            bits = "uint64" if self.wide else "uint32"
+            yield f"look{look.selection} = stack_{bits}({BLOCK})"
         if self.segment.sums:
             yield f"lanes = {stack}({LANES})"
         for index in self.segment.sums:
@@ -283,30 +282,50 @@ class _Writer:
             yield f"for j in range(np.uint64({LANES})):"
             yield f"    sum{index}[j] += np.float64(lanes[j])"
         for number in range(len(self.segment.looks)):
-            yield "for j in range(width):"
-            yield from (f"    {line}" for line in self._look(number))
+            yield from self._look(number)
 
     def _look(self, number: int) -> Iterator[str]:
+        """Count digits, or equals. What doesn't match is passed over a group at a time."""
         look = self.segment.looks[number]
-        bits = f"look{look.selection}[j]"
-        if look.ranks:
-            yield f"if {bits} == prefix{number}:"
-            yield f"    equals{number} += 1"
-            yield f"    if equals{number} == wanted{number}:"
-            yield f"        found{number} = start + first + np.int64(j)"
-            return
-        shift = digit_shift(self.program.compute, look.digit)
-        mask = (1 << digit_width(self.program.compute, look.digit)) - 1
-        digit = f"np.uint64({bits} >> {self.word}({shift})) & np.uint64({mask})"
+        name = f"look{look.selection}"
         if look.digit == 0:
-            yield f"bins[{number}, {digit}] += np.uint32(1)"
+            yield "for j in range(width):"
+            yield f"    bins[{number}, {self._digit(name, look.digit)}] += np.uint32(1)"
             return
-        above = digit_shift(self.program.compute, look.digit - 1)
-        yield (
-            f"if {self.word}({bits} >> {self.word}({above})) == "
-            f"{self.word}(prefix{number} >> {self.word}({above})):"
-        )
-        yield f"    bins[{number}, {digit}] += np.uint32(1)"
+        above = 0 if look.ranks else digit_shift(self.program.compute, look.digit - 1)
+        prefix = f"(prefix{number} >> {self.word}({above}))"
+        matches = f"({self.word}({name}[j]) >> {self.word}({above})) == {prefix}"
+        yield f"for j in range(width, np.uint64({BLOCK})):"
+        yield f"    {name}[j] = {self._stored(f'~prefix{number}')}"
+        yield f"for i in range(np.uint64(0), width, np.uint64({LANES})):"
+        yield "    hits = np.uint32(0)"
+        yield f"    for j in range(i, i + np.uint64({LANES})):"
+        yield f"        hits += np.uint32(1 if {matches} else 0)"
+        yield "    if hits:"
+        if look.ranks:
+            yield f"        if equals{number} < wanted{number} <= equals{number} + np.int64(hits):"
+            yield f"            rank{number} = equals{number}"
+            yield f"            for j in range(i, i + np.uint64({LANES})):"
+            yield f"                if {matches}:"
+            yield f"                    rank{number} += 1"
+            yield f"                    if rank{number} == wanted{number}:"
+            yield f"                        found{number} = start + first + np.int64(j)"
+            yield f"        equals{number} += np.int64(hits)"
+            return
+        yield f"        for j in range(i, i + np.uint64({LANES})):"
+        yield f"            if {matches}:"
+        yield f"                bins[{number}, {self._digit(name, look.digit)}] += np.uint32(1)"
+
+    def _digit(self, name: str, digit: int) -> str:
+        """A digit of a magnitude's bits, as an index."""
+        shift = digit_shift(self.program.compute, digit)
+        mask = (1 << digit_width(self.program.compute, digit)) - 1
+        found = f"({self.word}({name}[j]) >> {self.word}({shift})) & {self.word}({mask})"
+        return found if self.wide else f"index_of_word({found})"
+
+    def _stored(self, text: str) -> str:
+        """A magnitude's bits as the block holds them."""
+        return f"{self.put}({text})" if self.put else text
 
     def _results(self) -> Iterator[str]:
         for place, index in enumerate(self.segment.sums):

@@ -77,10 +77,7 @@ class Planner:
         preds = [[local[p] for p in problem.preds[v] if not free[p]] for v in nodes]
         inplace = [problem.inplace[v] for v in nodes]
         retain = [problem.retain[v] for v in nodes]
-        key = (
-            *map(tuple, (sizes, workspaces, inplace, retain)),
-            *map(tuple, preds),
-        )
+        key = (tuple(sizes), tuple(workspaces), tuple(inplace), tuple(retain), *map(tuple, preds))
         found = self.known.get(key)
         if found is None:
             found = plan(Problem(sizes, workspaces, inplace, retain, preds), self.max_states)

@@ -13,6 +13,7 @@ its canonical form.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from .bounds import Reach, forced_extras, forced_needs
@@ -35,7 +36,7 @@ class State(NamedTuple):
 
 
 class _Use(NamedTuple):
-    """A shared value at one of its users: bytes to load, free and save; the other users; its number."""
+    """A shared value at one of its users: bytes to load, free and save; the others; its number."""
 
     load: int
     free: int

@@ -20,11 +20,15 @@ from .postorder import postorders
 from .problem import Problem
 from .search import Budget, beam, search
 
-MOST_SEARCHED = 2_000
+MOST_SEARCHED = 1_000
 """Moves beyond which executed sets are too long to search."""
 
 MOST_CUT = 150
 """Moves beyond which a minimum cut for each takes too long."""
+
+FULL_BUDGET = 200
+"""Moves up to which all of `max_states` may be used. A state of a larger core takes longer, and
+there are more of them to an order: the budget falls with the square of the moves."""
 
 BEAM_WIDTH = 32
 BEAMS = 6
@@ -79,7 +83,8 @@ def plan(problem: Problem, max_states: int) -> Plan:
     for moves in postorders(core):
         gap.offer(moves)
     if gap.open and len(core) <= MOST_SEARCHED:
-        _close(core, gap, Budget(max_states))
+        states = max_states * FULL_BUDGET**2 // max(FULL_BUDGET, len(core)) ** 2
+        _close(core, gap, Budget(states))
     runs = expand(problem, core, gap.order)
     steps = zip(accumulate(map(len, runs)), core.steps(gap.order), strict=True)
     profile = profile_of((end, during, after) for end, (_, during, after) in steps)
@@ -104,11 +109,10 @@ class _Gap:
     def open(self) -> bool:
         return self.bound < self.peak
 
-    def offer(self, order: Iterable[int] | None) -> None:
-        """Keep an order if it is better."""
+    def offer(self, order: list[int] | None) -> None:
+        """Keep an order of moves, if there is one and it is better."""
         if order is None:
             return
-        order = list(order)
         peak = self.core.peak(order)
         if self.peak < 0 or peak < self.peak:
             self.order, self.peak = order, peak
@@ -145,11 +149,12 @@ def _raise(space: Downsets, gap: _Gap, budget: Budget) -> None:
 def _lower(space: Downsets, gap: _Gap, budget: Budget) -> None:
     """Better orders, by a beam under targets between the bound and the peak."""
     low = gap.bound
+    width = max(1, min(BEAM_WIDTH, budget.left // (4 * len(space.order))))
     for _ in range(BEAMS):
         if low >= gap.peak:
             return
         target = (low + gap.peak) // 2
-        order = beam(space, target, target + 1, BEAM_WIDTH, budget).order
+        order = beam(space, target, target + 1, width, budget).order
         gap.offer(order)
         if order is None:
             low = target + 1

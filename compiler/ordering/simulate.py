@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from ...grammar.diagnostics import RunError
 from .problem import Problem
 
+REPORT = "this is a bug in mergec; please report it with the recipe"
+
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
@@ -58,4 +60,17 @@ def simulate(problem: Problem, order: Sequence[int]) -> Timeline:
         timeline.during.append(memory + result + problem.workspaces[node])
         memory += (size if unread[node] or problem.retain[node] else 0) - freed
         timeline.after.append(memory)
+    return timeline
+
+
+def check_peak(problem: Problem, order: Sequence[int], peak: int) -> Timeline:
+    """The memory of every step of an order that is said to have a peak.
+
+    Raises RunError (E0910) if it isn't an order, or hasn't that peak: a bug in what made it.
+    """
+    timeline = simulate(problem, order)
+    if timeline.peak != peak:
+        raise RunError.of(
+            "E0910", f"an order said to need {peak} bytes needs {timeline.peak}", hint=REPORT
+        )
     return timeline

@@ -4,11 +4,11 @@ The block of a move m is m with all the moves from which every path leads to m. 
 the subtrees of a tree (the tree of post-dominators), so numbering that tree in postorder makes
 each block a contiguous range that ends in its move:
 
-    base ---+--------+
-            v        v           base | a x | b y | z      the blocks of x and y are twins if they
-        a -> x   b -> y            0    1 2   3 4   5      look alike, read the same values from
-              \\    /                                       outside (base) and feed the same moves (z)
-               > z <
+    base ---.--------.
+            v        v         base | a x | b y | z     the blocks of x and y are twins if they
+       a -> x   b -> y           0    1 2   3 4   5     look alike, read the same values from
+             \\     /                                    outside (base), feed the same moves (z)
+              > z <
 """
 
 from __future__ import annotations

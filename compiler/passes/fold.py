@@ -43,12 +43,12 @@ def _fold(graph: Graph, node: Node, op: Invoke, inputs: tuple[int, ...]) -> int:
         return graph.invoke(op, inputs, node.type, node.origin)
     if isinstance(simpler, int):
         return graph.zero(node.type, node.origin) if simpler == ZERO else simpler
-    fewer = graph.invocation(
-        invocation.method, simpler.columns, simpler.settings, invocation.has_base
-    )
-    base = () if simpler.base is None else (simpler.base,)
-    kept = Invoke(fewer, simpler.keys)
-    return graph.invoke(kept, simpler.sources + base, node.type, node.origin)
+    method = invocation.method
+    columns = method.columns_of(simpler)
+    fewer = graph.invocation(method, columns, simpler.settings, invocation.has_base)
+    zero = next((i for i in inputs if isinstance(graph.nodes[i].op, Zero)), ZERO)
+    left = tuple(zero if i == ZERO else i for i in method.inputs(simpler))
+    return graph.invoke(Invoke(fewer, simpler.keys), left, node.type, node.origin)
 
 
 def _call(graph: Graph, op: Invoke, inputs: tuple[int, ...]) -> Call:
@@ -58,12 +58,11 @@ def _call(graph: Graph, op: Invoke, inputs: tuple[int, ...]) -> Call:
         ZERO if isinstance(n.op, Zero) else i for i, n in zip(inputs, known, strict=True)
     )
     rounded = tuple(n.type.dtype.name if n.type.rounded else None for n in known)
-    count = invocation.sources
-    return Call(
-        sources=identities[:count],
-        base=identities[count] if invocation.has_base else None,
-        columns=invocation.columns,
-        settings=invocation.settings,
-        keys=op.keys,
-        rounded=rounded[:count],
+    return invocation.method.call(
+        identities,
+        invocation.columns,
+        invocation.settings,
+        invocation.has_base,
+        op.keys,
+        rounded[: invocation.sources],
     )

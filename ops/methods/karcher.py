@@ -8,6 +8,8 @@ from ..gram import combine, length, on_gram, split
 from ..method import Call, Factor, method
 from ..symbols import Tensor
 
+_VANISHING = 1e-7  # below it a mean direction or the sine of an angle is rounding alone
+
 
 def _simplify(call: Call) -> Call | int:
     return call.sources[0] if len(set(call.sources)) == 1 else call
@@ -25,14 +27,14 @@ def mean_on_sphere(size: float, *values: float) -> list[float]:
     # from here on vectors are coefficients of the unit vectors u_i, and cosines are their Gram
     cosines = matrix * np.outer(inverse, inverse)
     mean = share
-    if length(mean, cosines) == 0.0:
+    if length(mean, cosines) < _VANISHING:
         mean = np.eye(len(norms))[int(np.argmax(present))]
     mean = mean / length(mean, cosines)
     for _ in range(int(max_iter)):
         cosine = np.clip(cosines @ mean, -1.0, 1.0)
         theta = np.arccos(cosine)
         sine = np.sin(theta)
-        moves = present & (theta >= tol) & (sine > 0.0)
+        moves = present & (theta >= tol) & (sine > _VANISHING)  # no way leads to the antipode
         pull = np.where(moves, share * theta / np.where(moves, sine, 1.0), 0.0)
         tangent = pull - float(pull @ cosine) * mean
         step = length(tangent, cosines)
@@ -40,8 +42,7 @@ def mean_on_sphere(size: float, *values: float) -> list[float]:
             break
         mean = np.cos(step) * mean + np.sin(step) / step * tangent
         mean = mean / length(mean, cosines)
-    scale = norms[present].mean()
-    return [float(c) for c in mean * inverse * scale]
+    return [float(c) for c in mean * inverse * norms.mean()]
 
 
 @method(simplify=_simplify)
@@ -54,9 +55,10 @@ def karcher(
     """The mean on the sphere: the direction of least squared angle to all models.
 
     With u_i the unit vectors of the flattened tensors (zero ones drop out), m begins as their
-    normalised mean. At most `max_iter` times T = Σ 1/N θ_i / sin θ_i (u_i - cos θ_i m), over the
-    inputs whose angle θ_i to m is at least `tol`, and m moves along the great circle:
-    m = cos|T| m + sin|T| T/|T|; it ends when |T| < tol. The result is m times the mean norm.
+    normalised mean (where that vanishes, as the first). At most `max_iter` times m moves along the
+    great circle, m = cos|T| m + sin|T| T/|T| with T the mean of θ_i / sin θ_i (u_i - cos θ_i m) over
+    the u_i, 0 for those whose angle θ_i to m is under `tol`; it ends when |T| < tol. The result is
+    m times the mean norm, that of zero inputs included.
 
     Source: Karcher, Riemannian center of mass and mollifier smoothing, CPAM 1977. Sweeps: one for
     the Gram matrix, on which it iterates, one to write; memory: tiles.

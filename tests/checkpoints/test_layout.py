@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mergec.compiler.header import read_header
-from mergec.ops.dtypes import BY_NAME, bfloat16, float32
 from mergec.compiler.layout import Layout, plan_layout
+from mergec.ops.dtypes import BY_NAME, bfloat16, float32
 from safetensors.torch import load_file
 
 DTYPE_NAMES = ["float32", "bfloat16", "int64", "uint8", "bool", "float8_e4m3fn"]

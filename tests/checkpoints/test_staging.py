@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from mergec.compiler.checkpoint import open_checkpoint
+from mergec.compiler.layout import plan_layout
 from mergec.grammar.diagnostics import ResourceError, RunError, SourceText, Span
 from mergec.ops.dtypes import float32
-from mergec.compiler.layout import plan_layout
 from mergec.runtime.sidecar import copy_sidecars
 from mergec.runtime.staging import StagedOutput, check_space
 from support.checkpoints import tiny_mistral

@@ -1,0 +1,147 @@
+"""Recipe -> Plan -> checkpoints on disk: the Python API that the command line calls too."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from .compiler import compile_recipe
+from .compiler.plan import Memory, Plan
+from .grammar.diagnostics import RecipeError, ResourceError, SourceText
+from .grammar.printing import number
+from .grammar.tokens import SIZE_UNITS
+
+if TYPE_CHECKING:
+    from .runtime.report import Report
+    from .runtime.run import Watch
+
+__all__ = ["compile", "memory_limit", "read_recipe", "run"]
+
+PathLike: TypeAlias = str | os.PathLike[str]
+_SIZE = re.compile(r"\s*([+-]?[0-9]*\.?[0-9]+)\s*([A-Za-z]*)\s*")
+_UNITS = {unit.lower(): size for unit, size in SIZE_UNITS.items()} | {"": 1}
+
+
+def compile(
+    recipe: PathLike,
+    *,
+    models: Sequence[PathLike] = (),
+    set: Mapping[str, object] = {},
+    out: PathLike | None = None,
+    memory: int | str | None = None,
+    threads: int | None = None,
+    optimise: Literal[1, 2] = 1,
+    emit: Callable[[str, Any], None] = lambda phase, result: None,
+) -> Plan:
+    """Everything that a recipe will do; only the headers of its checkpoints are read.
+
+    recipe: the path of a `.merge` or YAML file; a string with a new line or a `{` is the text of a
+    `.merge` recipe itself, whose relative paths start from the current folder.
+    models: local mirrors: in `DIR`, the folder `DIR/org/name` stands for `org/name`.
+    set: values of the recipe's `param`s: numbers, booleans, lists of them, or text in the
+    language's syntax.
+    out: path of the output; of several outputs the folder that they go into.
+    memory: most bytes of buffers and held values, as a number or a text such as `"8GiB"`; `"min"`
+    for the least that works; by default a quarter of the memory that is free. threads: workers, by
+    default one a core. optimise: 2 also rewrites sums where that changes their last bits, to read
+    the data less often. emit: called with the name and the result of each phase.
+
+    Raises RecipeError (E01xx to E04xx), CheckpointError (E031x, E06xx) or ResourceError (E05xx).
+    """
+    source, folder = _source_of(recipe)
+    if threads is not None and threads < 1:
+        raise ResourceError.of("E0521", f"`threads` must be at least 1, found {threads}")
+    return compile_recipe(
+        source,
+        folder=folder,
+        models=[Path(os.fspath(model)).expanduser() for model in models],
+        overrides={name: _language_text(value) for name, value in set.items()},
+        out=None if out is None else os.fspath(out),
+        memory=memory_limit(memory),
+        threads=threads,
+        optimise_level=optimise,
+        emit=emit,
+    )
+
+
+def run(
+    plan: Plan | PathLike,
+    *,
+    models: Sequence[PathLike] = (),
+    set: Mapping[str, object] = {},
+    out: PathLike | None = None,
+    memory: int | str | None = None,
+    threads: int | None = None,
+    watch: Watch | None = None,
+    backend: Literal["auto", "numba", "torch"] = "auto",
+    device: str = "cpu",
+) -> Report:
+    """Compute every output of a plan, or of a recipe that is compiled first as `compile` does.
+
+    watch: called about ten times a second with how far the run is (bytes, tensors). backend:
+    `numba` for generated kernels, `torch` for torch operations; `auto` is numba on the CPU where it
+    is installed. device: where tensors are computed, such as `cuda`; other than `cpu` needs torch.
+
+    Nothing appears under an output's name before all of it is written. Raises what `compile` does,
+    ResourceError E05xx (memory, disk, permissions) and RunError E06xx (reading or writing failed);
+    what was there before is then untouched. So it is after a KeyboardInterrupt.
+    """
+    from .runtime.run import run_plan  # loads numpy, which compiling doesn't need
+
+    if isinstance(plan, Plan):
+        if models or set or any(option is not None for option in (out, memory, threads)):
+            raise TypeError("a plan has its models, parameters, outputs and limits: recompile it")
+    else:
+        plan = compile(plan, models=models, set=set, out=out, memory=memory, threads=threads)
+    return run_plan(plan, backend=backend, device=device, watch=watch)
+
+
+def read_recipe(path: PathLike) -> SourceText:
+    """The text of a recipe's file. Raises RecipeError E0607."""
+    name = os.fspath(path)
+    try:
+        return SourceText(name, Path(name).expanduser().read_text("utf-8"))
+    except UnicodeDecodeError as error:
+        problem = f"it isn't UTF-8 text (byte {error.start})"
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        problem = (getattr(error, "strerror", None) or str(error)).lower()
+    raise RecipeError.of("E0607", f"can't read the recipe {name}: {problem}")
+
+
+def memory_limit(value: int | str | None) -> Memory:
+    """A limit in bytes from `8GiB`, `512MB`, `1000000` or `min`. Raises ResourceError E0520."""
+    if value is None or value == "min":
+        return value  # type: ignore[return-value]
+    found = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    hint = "limits look like `8GiB`, `512MB` or `min`; units are KB, MB, GB and KiB, MiB, GiB"
+    if isinstance(value, str):
+        if found is None or found[2].lower() not in _UNITS:
+            raise ResourceError.of("E0520", f"`{value}` isn't a size", hint=hint)
+        size = float(found[1]) * _UNITS[found[2].lower()]
+    else:
+        size = value
+    if not 1 <= size < 2**63:
+        raise ResourceError.of(
+            "E0520", f"a memory limit must be at least one byte, found `{value}`", hint=hint
+        )
+    return int(size)
+
+
+def _source_of(recipe: PathLike) -> tuple[SourceText, Path]:
+    if isinstance(recipe, str) and ("\n" in recipe or "{" in recipe):
+        return SourceText("<text>", recipe), Path.cwd()
+    return read_recipe(recipe), Path(os.fspath(recipe)).expanduser().parent
+
+
+def _language_text(value: object) -> str:
+    """A value as `--set NAME=` takes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return number(value)
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(_language_text(item) for item in value)}]"
+    return str(value)

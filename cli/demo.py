@@ -1,0 +1,83 @@
+"""`mergec demo`: nothing -> tiny models, and a hierarchical merge of them, step by step."""
+
+from __future__ import annotations
+
+import importlib.resources
+import shlex
+import shutil
+import tempfile
+from pathlib import Path
+
+import click
+
+from ..compiler.printing.units import count, decimal_size
+from ..grammar import parse_text
+from ..grammar.diagnostics import SourceText
+from ..grammar.syntax import String
+from .check import command as check
+from .options import RecipeOptions
+from .plan import show_plan
+from .references import map_references
+from .run import execute
+from .tiny_models import write_tiny_model
+
+RECIPE = "merge-14.merge"
+
+
+@click.command("demo")
+@click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path))
+@click.pass_context
+def command(ctx: click.Context, folder: Path | None) -> None:
+    """Run a hierarchical merge of 16 generated models: checked, planned, and run.
+
+    Everything is put into FOLDER; without one into a temporary folder that is removed at the end.
+    """
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        _demonstrate(ctx, folder)
+        return
+    temporary = Path(tempfile.mkdtemp(prefix="mergec-demo-"))
+    try:
+        _demonstrate(ctx, temporary)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    click.echo("\nThe folder is gone again; `mergec demo FOLDER` keeps it.")
+
+
+def _demonstrate(ctx: click.Context, folder: Path) -> None:
+    text = importlib.resources.files("mergec.examples").joinpath(RECIPE).read_text("utf-8")
+    recipe, models = folder / RECIPE, folder / "models"
+    recipe.write_text(text, encoding="utf-8")
+    references = _references(text)
+    _say(f"generate {count(len(references), 'model')} in {models}")
+    total = sum(write_tiny_model(models, reference) for reference in references)
+    click.echo(f"{count(len(references), 'checkpoint')}, {decimal_size(total)}")
+    _say(f"cat {shlex.quote(str(recipe))}")
+    click.echo(text.rstrip())
+    options = RecipeOptions(models=(models,))
+    again = f"{shlex.quote(str(recipe))} {options.arguments()}"
+    _say(f"mergec check {again}")
+    ctx.invoke(check, files=(str(recipe),), form="text", quiet=False, models=(models,), values=())
+    _say(f"mergec plan {again}")
+    plan = options.compile(str(recipe))
+    show_plan(str(recipe), plan, options, as_json=False)
+    _say(f"mergec run {again}")
+    report = execute(plan, "auto", "cpu", quiet=False)
+    for path in report.outputs:
+        click.echo(path)
+
+
+def _references(text: str) -> list[str]:
+    """The models that a recipe names, each once."""
+    found: dict[str, None] = {}
+
+    def note(reference: String) -> String:
+        found[reference.value] = None
+        return reference
+
+    map_references(parse_text(SourceText(RECIPE, text)), note)
+    return list(found)
+
+
+def _say(command: str) -> None:
+    click.echo("\n" + click.style(f"$ {command}", bold=True))

@@ -1,0 +1,98 @@
+"""`mergec run`: a recipe -> checkpoints on disk."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, NoReturn
+
+import click
+
+from .. import api
+from ..compiler.plan import Plan
+from ..runtime.display import display, report_lines
+from ..runtime.report import Report
+from .failure import show_diagnostics
+from .options import RecipeOptions, file_argument, json_option, quiet_option, recipe_options
+from .plan import show_plan
+
+Backend = Literal["auto", "numba", "torch"]
+
+
+@click.command("run")
+@file_argument
+@recipe_options
+@click.option("-n", "--dry-run", is_flag=True, help="Only show the plan.")
+@click.option(
+    "--backend",
+    type=click.Choice(["auto", "numba", "torch"]),
+    default="auto",
+    help="Generated kernels (numba), or torch operations.",
+)
+@click.option("--device", default="cpu", metavar="DEVICE", help="cpu, cuda, cuda:1, …")
+@json_option
+@quiet_option
+def command(
+    file: str,
+    dry_run: bool,
+    backend: Backend,
+    device: str,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Run a recipe.
+
+    Checkpoints are read, merged and written tile by tile; an output appears under its name only
+    when all of it is there. Paths of the outputs are printed on stdout, a report on stderr.
+
+    \b
+    mergec run merge.merge --models ./models --out ./merged
+    mergec run merge.merge --memory 4GiB --threads 8 --set strength=0.6
+    """
+    settings = RecipeOptions(**options)
+    plan = settings.compile(file)
+    if dry_run:
+        show_plan(file, plan, settings, as_json)
+        return
+    if not quiet:
+        show_diagnostics(plan.warnings)
+    report = execute(plan, backend, device, quiet)
+    if as_json:
+        click.echo(json.dumps(report.to_json(), indent=2))
+    else:
+        for path in report.outputs:
+            click.echo(path)
+
+
+def execute(plan: Plan, backend: Backend, device: str, quiet: bool) -> Report:
+    """Run a plan with a display and a report on stderr, unless they aren't wanted."""
+    with terminable():
+        if quiet:
+            return api.run(plan, backend=backend, device=device)
+        with display(plan, sys.stderr) as watch:
+            report = api.run(plan, backend=backend, device=device, watch=watch)
+    for line in report_lines(report):
+        click.echo(line, err=True)
+    return report
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Make SIGTERM stop a run as Ctrl-C does: what is under way is removed, and nothing else."""
+
+    def interrupt(number: int, frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,204 @@
+"""Segment -> callable on a tile, as torch operations: what the generated kernel does, unfused.
+
+It takes the arguments of `kernels.source` (the tile's buffers as numpy arrays of stored bits, then
+count, start, scalars, keys, cuts, sums, bins) and fills the same ones, so that either can run a
+job. Elements, random bits and selections are those of the generated kernel bit by bit; sums are
+added up in another order and agree to float32 rounding. It serves as reference and for devices.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+from ...ops.dtypes import DType
+from ...ops.eager import EAGER
+from ...ops.primitives import Kind
+from ...ops.streams import KEEP_BITS, keyed_bits_torch
+from ...ops.symbols import Node
+from ..program import DIGIT_BITS, Look, Program, Segment, digit_shift, digit_width
+from .source import RANK_FIELDS
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+
+_MOST = (1 << 63) - 1  # the largest int64: no magnitude's bits are above it
+_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""By width in bytes, the integers that torch can share with numpy and reinterpret as floats."""
+
+_OPERATORS: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "neg": operator.neg,
+    "abs": abs,
+    "less": operator.lt,
+    "less_equal": operator.le,
+    "and": operator.and_,
+    "or": operator.or_,
+    "not": torch.logical_not,
+}
+
+
+@dataclass
+class _Tile:
+    """One call's arguments, and the values found so far by node: tensors of `count` elements."""
+
+    count: int
+    start: int
+    keys: Array
+    cuts: Array
+    device: torch.device
+    values: dict[int, torch.Tensor]
+
+    def index(self) -> torch.Tensor:
+        """The tensor index of each element, in int64."""
+        stop = self.start + self.count
+        return torch.arange(self.start, stop, dtype=torch.int64, device=self.device)
+
+
+def torch_kernel(program: Program, segment: Segment, device: str) -> Callable[..., None]:
+    """The segment on a torch device; called as the generated kernel of `kernel_source` is."""
+    return _TorchSegment(program, segment, torch.device(device))
+
+
+class _TorchSegment:
+    def __init__(self, program: Program, segment: Segment, device: torch.device) -> None:
+        self._program = program
+        self._segment = segment
+        self._device = device
+        self._real = _torch_dtype(program.compute)
+        nodes = program.nodes
+        self._selections = [i for i, node in enumerate(nodes) if node.kind is Kind.SELECTION]
+        self._input_nodes = {int(n.attr[0]): i for i, n in enumerate(nodes) if n.name == "input"}
+
+    def __call__(self, *arguments: Any) -> None:
+        *buffers, count, start, scalars, keys, cuts, sums, bins = arguments
+        tile = _Tile(int(count), int(start), keys, cuts, self._device, {})
+        incoming = len(self._segment.reads) + len(self._segment.fetches)
+        self._load(tile, buffers[:incoming], scalars)
+        for index in self._segment.elements:
+            value = self._primitive(tile, index, self._program.nodes[index])
+            tile.values[index] = value.expand(tile.count)
+        self._store(tile, buffers[incoming:])
+        self._reduce(tile, sums)
+        self._count(tile, sums, bins)
+
+    def _load(self, tile: _Tile, buffers: Sequence[Array], scalars: Array) -> None:
+        """Decode inputs and held values; scalars are tensors without dimensions, rounded alike."""
+        segment, nodes = self._segment, self._program.nodes
+        for slot, buffer in zip(segment.reads, buffers, strict=False):
+            stored = _as_torch(buffer[: tile.count]).to(self._device)
+            dtype = _torch_dtype(self._program.inputs[slot])
+            tile.values[self._input_nodes[slot]] = stored.view(dtype).to(self._real)
+        for index, buffer in zip(segment.fetches, buffers[len(segment.reads) :], strict=True):
+            held = _as_torch(buffer[: tile.count]).view(self._real).to(self._device)
+            tile.values[index] = held != 0 if nodes[index].kind is Kind.MASK else held
+        for place, index in enumerate(segment.scalars):
+            number = float(scalars[place])
+            is_flag = nodes[index].kind is Kind.FLAG
+            tile.values[index] = torch.tensor(
+                number != 0.0 if is_flag else number,
+                dtype=torch.bool if is_flag else self._real,
+                device=self._device,
+            )
+
+    def _primitive(self, tile: _Tile, index: int, node: Node) -> torch.Tensor:
+        args = [tile.values[i] for i in node.args if i in tile.values]
+        indexed = _INDEXED.get(node.name)
+        if indexed is not None:
+            return indexed(self, tile, node, *args)
+        function = _OPERATORS.get(node.name) or EAGER[node.name]
+        value: torch.Tensor = function(*args, *node.attr)
+        return value
+
+    def _bernoulli(self, tile: _Tile, node: Node, chance: torch.Tensor) -> torch.Tensor:
+        drawn = keyed_bits_torch(int(tile.keys[int(node.attr[0])]), tile.index())
+        return drawn.to(torch.float32) < chance.to(torch.float32) * float(1 << KEEP_BITS)
+
+    def _selected(self, tile: _Tile, node: Node, x: torch.Tensor) -> torch.Tensor:
+        row = self._selections.index(node.args[1])
+        bits, cut = _magnitude_bits(x), min(int(tile.cuts[row, 0]), _MOST)
+        return (bits > cut) | ((bits == cut) & (tile.index() < int(tile.cuts[row, 1])))
+
+    def _store(self, tile: _Tile, buffers: Sequence[Array]) -> None:
+        """Round outputs to their dtypes; held values stay in the compute dtype."""
+        outputs = [self._program.outputs[number] for number in self._segment.writes]
+        outputs += [(index, self._program.compute) for index in self._segment.stores]
+        for (index, dtype), buffer in zip(outputs, buffers, strict=True):
+            value = _encoded(tile.values[index].expand(tile.count), _torch_dtype(dtype))
+            _as_torch(buffer[: tile.count]).copy_(value.contiguous().view(_BITS[dtype.itemsize]))
+
+    def _reduce(self, tile: _Tile, sums: Array) -> None:
+        for place, index in enumerate(self._segment.sums):
+            node = self._program.nodes[index]
+            args = [tile.values[i].expand(tile.count) for i in node.args]
+            sums[place] = EAGER[node.name](*args)
+
+    def _count(self, tile: _Tile, sums: Array, bins: Array) -> None:
+        """Histograms of magnitudes' digits, and ranks among those equal to a cut."""
+        place = len(self._segment.sums)
+        for number, look in enumerate(self._segment.looks):
+            x = tile.values[self._program.nodes[look.selection].args[0]].expand(tile.count)
+            cut = tile.cuts[self._selections.index(look.selection)]
+            if look.ranks:
+                sums[place : place + RANK_FIELDS] = _rank(tile, _magnitude_bits(x), cut)
+                place += RANK_FIELDS
+            else:
+                bins[number] += self._histogram(look, _magnitude_bits(x), int(cut[0]))
+
+    def _histogram(self, look: Look, bits: torch.Tensor, prefix: int) -> Array:
+        """How often each value of the digit occurs among magnitudes that share the digits above."""
+        compute = self._program.compute
+        if look.digit > 0:
+            above = digit_shift(compute, look.digit - 1)
+            bits = bits[(bits >> above) == (min(prefix, _MOST) >> above)]
+        mask = (1 << digit_width(compute, look.digit)) - 1
+        digit = (bits >> digit_shift(compute, look.digit)) & mask
+        counts = torch.bincount(digit, minlength=1 << DIGIT_BITS)
+        return counts.cpu().numpy().astype(np.uint32)
+
+
+_INDEXED: dict[str, Callable[..., torch.Tensor]] = {
+    "bernoulli": _TorchSegment._bernoulli,
+    "selected": _TorchSegment._selected,
+}
+"""Primitives that depend on the element's index: they need the tile, and their node."""
+
+
+def _rank(tile: _Tile, bits: torch.Tensor, cut: Array) -> tuple[float, float]:
+    """(count of magnitudes equal to the cut, tensor index of the wanted one or -1)."""
+    equals = torch.nonzero(bits == min(int(cut[0]), _MOST)).flatten()
+    wanted = int(cut[2])
+    found = tile.start + int(equals[wanted - 1]) if 0 < wanted <= len(equals) else -1
+    return float(len(equals)), float(found)
+
+
+def _encoded(value: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """The values rounded once, or by way of float32 where a small float comes from float64."""
+    if dtype.itemsize < 4:
+        value = value.to(torch.float32)
+    if dtype == torch.float8_e4m3fn:  # before 2.13 torch's own conversion overflows to NaN
+        value = value.clamp(-torch.finfo(dtype).max, torch.finfo(dtype).max)
+    return value.to(dtype)
+
+
+def _magnitude_bits(x: torch.Tensor) -> torch.Tensor:
+    """The bit patterns of |x| in int64; they order as the magnitudes do."""
+    return x.abs().contiguous().view(_BITS[x.dtype.itemsize]).to(torch.int64)
+
+
+def _torch_dtype(dtype: DType) -> torch.dtype:
+    found: torch.dtype = getattr(torch, dtype.name)
+    return found
+
+
+def _as_torch(buffer: Array) -> torch.Tensor:
+    """The buffer's bits as integers, without a copy."""
+    integers = np.dtype(f"u{buffer.itemsize}" if buffer.itemsize == 1 else f"i{buffer.itemsize}")
+    return torch.from_numpy(buffer.view(integers))

@@ -1,0 +1,1 @@
+"""Results of the compiler's phases -> text and plain data for people and scripts."""

@@ -1,0 +1,320 @@
+"""Tensors in memory -> merged tensors: a merge method run eagerly on torch tensors.
+
+The same function that the compiler traces for a recipe is called here on the tensors themselves, so
+this is the reference as well as the API for notebooks. Importing this module imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from .compiler.layers import Layers
+from .grammar.diagnostics import Diagnostic, Diagnostics, RecipeError, did_you_mean
+from .ops.dtypes import BY_NAME, promote
+from .ops.eager import EagerRandom
+from .ops.method import ZERO, Call, Method, MethodError, Parameter, Value, find_method, method_names
+from .ops.streams import stream_key
+
+__all__ = ["merge"]
+
+StateDict = Mapping[str, torch.Tensor]
+_LISTED = 5  # names in one message
+
+
+def merge(
+    method: str,
+    models: Sequence[StateDict],
+    *,
+    base: StateDict | None = None,
+    seed: int = 0,
+    **parameters: Any,
+) -> dict[str, torch.Tensor]:
+    """Merge state dicts in memory.
+
+        mergec.merge("ties", [a, b], base=base, weight=[0.5, 0.3], density=0.5)
+
+    models: the sources in order, each with the same tensor names, shape by shape. base: the base
+    model, for a method that has one. seed: of a method that draws random masks.
+    parameters: the method's columns, each a list with one value per model or one value for all (a
+    column of models is a list of state dicts), and its settings. `mergec methods NAME` lists them;
+    `lambda` is a word of Python: write `lambda_`.
+
+    Every tensor is computed in float32 and rounded once to the dtype that its inputs promote to;
+    one that the parameters leave unchanged (such as t = 0) is copied. Tensors of integers or flags
+    must be the same in all models, and are copied. The result shares no memory with the inputs, and
+    has the order of the base's names, else of the first model's.
+
+    Raises RecipeError with all that is wrong: E0201 (unknown method), E0301 (number of models),
+    E0302 (a parameter without a value), E0303 (base), E0304 (unknown parameter), E0306 (a value out
+    of bounds), E0309 (values that the method can't compute with), E0311, E0318, E0319 (models that
+    don't fit each other: names, shapes, integer tensors).
+    """
+    found = find_method(method)
+    if found is None:
+        hint = did_you_mean(method, method_names()) or f"methods: {', '.join(method_names())}"
+        raise RecipeError.of("E0201", f"unknown method `{method}`", hint=hint)
+    problems = Diagnostics()
+    _check_models(found, len(models), base is not None, problems)
+    values = _Values(found, len(models), parameters, problems)
+    names = _names(models, base, problems)
+    _check_beside(values, names, problems)
+    problems.raise_errors()
+    merger = _Merger(found, values, Layers.of(names, {}), seed)
+    result: dict[str, torch.Tensor | None] = {}
+    with torch.no_grad():
+        for name in names:
+            tensors = [model[name] for model in models]
+            below = None if base is None else base[name]
+            result[name] = merger.tensor(name, tensors, below, problems)
+    problems.raise_errors()
+    return {name: tensor for name, tensor in result.items() if tensor is not None}
+
+
+def _check_models(method: Method, count: int, has_base: bool, problems: Diagnostics) -> None:
+    fewest, most = method.sources
+    if count < fewest or (most is not None and count > most):
+        wanted = f"{fewest}" if fewest == most else f"at least {fewest}"
+        message = f"`{method.name}` merges {wanted} models, found {count or 'none'}"
+        problems.report("E0301", message)
+    if has_base and method.base not in ("required", "optional"):
+        hint = "if it should be merged, make it one of the models"
+        if method.base == "first":
+            hint = "its first model takes that part"
+        problems.report("E0303", f"`{method.name}` has no base", hint=hint)
+    elif not has_base and method.base == "required":
+        problems.report("E0303", f"`{method.name}` needs a base model", hint="give `base=…`")
+
+
+def _names(models: Sequence[StateDict], base: StateDict | None, problems: Diagnostics) -> list[str]:
+    """The names that all inputs have, in the base's order, else the first model's."""
+    inputs = {f"model {number}": model for number, model in enumerate(models)}
+    if base is not None:
+        inputs = {"the base": base} | inputs
+    union = dict.fromkeys(name for model in inputs.values() for name in model)
+    for called, model in inputs.items():
+        _report_lacking(called, model, list(union), problems)
+    return [name for name in union if all(name in model for model in inputs.values())]
+
+
+def _check_beside(values: _Values, names: Sequence[str], problems: Diagnostics) -> None:
+    """Models beside the sources have the sources' tensors, unless they may lack some."""
+    for parameter, given in values.beside.items():
+        if parameter.required:
+            for number, model in enumerate(given):
+                _report_lacking(f"{parameter.name} {number}", model, names, problems)
+
+
+def _report_lacking(
+    called: str, model: StateDict, names: Sequence[str], problems: Diagnostics
+) -> None:
+    if lacking := [name for name in names if name not in model]:
+        message = f"{called} lacks {len(lacking)} of the tensors that others have"
+        problems.items.append(Diagnostic("E0311", message, notes=_some(lacking)))
+
+
+def _some(names: Sequence[str]) -> tuple[str, ...]:
+    more = [f"… {len(names) - _LISTED} more"] if len(names) > _LISTED else []
+    return (*names[:_LISTED], *more)
+
+
+class _Values:
+    """A call's parameters, checked: each source's columns and the settings, complete.
+
+    beside: the models of each column of models, one per source; none where it isn't given.
+    """
+
+    def __init__(
+        self, method: Method, count: int, given: Mapping[str, Any], problems: Diagnostics
+    ) -> None:
+        self._problems = problems
+        values = {self._known(name, method): value for name, value in given.items()}
+        rows: list[dict[str, Value]] = [{} for _ in range(count)]
+        self.beside: dict[Parameter, Sequence[StateDict]] = {}
+        for parameter in method.columns:
+            if parameter.kind == "model":
+                self.beside[parameter] = self._models(parameter, count, values)
+                continue
+            column = self._column(parameter, count, values)
+            for row, value in zip(rows, column, strict=True):
+                row[parameter.name] = value
+        self.columns = tuple(rows)
+        self.settings = {p.name: self._one(p, values) for p in method.settings}
+
+    def _known(self, python_name: str, method: Method) -> str:
+        name = python_name.rstrip("_")
+        known = [p.name for p in method.parameters if not p.filled]
+        if name not in known:
+            hint = did_you_mean(name, known)
+            hint = hint or (f"parameters: {', '.join(known)}" if known else "it has none")
+            message = f"`{method.name}` has no parameter `{python_name}`"
+            self._problems.report("E0304", message, hint=hint)
+        return name
+
+    def _models(
+        self, parameter: Parameter, count: int, values: Mapping[str, Any]
+    ) -> Sequence[StateDict]:
+        given = values.get(parameter.name)
+        if given is None:
+            if parameter.required:
+                self._problems.report("E0302", f"`{parameter.name}` has no value")
+            return ()
+        fits = isinstance(given, (list, tuple)) and len(given) == count
+        if not fits or not all(isinstance(model, Mapping) for model in given):
+            message = f"`{parameter.name}` must be a list of {count} state dicts"
+            self._problems.report("E0306", message, hint="one for each model")
+            return ()
+        models: Sequence[StateDict] = given
+        return models
+
+    def _column(self, parameter: Parameter, count: int, values: Mapping[str, Any]) -> list[Value]:
+        given = values.get(parameter.name, parameter.default)
+        if not isinstance(given, (list, tuple)):
+            return [self._one(parameter, values)] * count
+        if len(given) != count:
+            message = f"`{parameter.name}` has {len(given)} values for {count} models"
+            self._problems.report("E0306", message, hint="one value each, or one for all")
+            return [None] * count
+        return [self._checked(parameter, value) for value in given]
+
+    def _one(self, parameter: Parameter, values: Mapping[str, Any]) -> Value:
+        if parameter.name not in values and parameter.required:
+            self._problems.report("E0302", f"`{parameter.name}` has no value")
+            return None
+        return self._checked(parameter, values.get(parameter.name, parameter.default))
+
+    def _checked(self, parameter: Parameter, value: Any) -> Value:
+        if parameter.switch is not None and isinstance(value, bool):
+            value = parameter.switch.true if value else parameter.switch.false
+        refusal = parameter.refusal(value)
+        if refusal is not None:
+            near = did_you_mean(value, parameter.choices) if isinstance(value, str) else None
+            message = f"`{parameter.name}` {refusal}, found {value!r}"
+            self._problems.report("E0306", message, hint=near)
+            return None
+        checked: Value = value
+        return checked
+
+
+class _Merger:
+    """One method with its parameters, applied tensor by tensor."""
+
+    def __init__(self, method: Method, values: _Values, layers: Layers, seed: int) -> None:
+        self._method = method
+        self._values = values
+        self._layers = layers
+        self._seed = seed
+
+    def tensor(
+        self,
+        name: str,
+        sources: Sequence[torch.Tensor],
+        base: torch.Tensor | None,
+        problems: Diagnostics,
+    ) -> torch.Tensor | None:
+        """The merged tensor; None where the inputs don't fit, which is reported."""
+        merged = [*sources] if base is None else [*sources, base]
+        beside = {
+            parameter: [model[name] for model in models]
+            for parameter, models in self._values.beside.items()
+            if models and all(name in model for model in models)
+        }
+        aligned = [x for parameter, found in beside.items() if not parameter.whole for x in found]
+        shapes = dict.fromkeys(tuple(x.shape) for x in [*merged, *aligned])
+        if len(shapes) > 1:
+            found = " and ".join(str(list(shape)) for shape in shapes)
+            problems.report("E0318", f"tensor `{name}` differs in shape: {found}")
+            return None
+        if not all(x.is_floating_point() for x in merged):
+            if all(x.dtype == merged[0].dtype and torch.equal(x, merged[0]) for x in merged):
+                return merged[0].clone()
+            hint = "only tensors of floats can be merged; others must be the same"
+            problems.report(
+                "E0319", f"tensor `{name}` of whole numbers or flags differs", hint=hint
+            )
+            return None
+        try:
+            return self._merge(name, sources, base, beside, _promoted(merged))
+        except MethodError as error:
+            problems.report("E0309", f"`{self._method.name}`: {error}")
+            return None
+
+    def _merge(
+        self,
+        name: str,
+        sources: Sequence[torch.Tensor],
+        base: torch.Tensor | None,
+        beside: Mapping[Parameter, Sequence[torch.Tensor]],
+        dtype: torch.dtype,
+    ) -> torch.Tensor:
+        tensors = [*sources, *(x for found in beside.values() for x in found)]
+        tensors += [] if base is None else [base]
+        call = self._call(name, len(sources), tensors, beside, base is not None)
+        simpler = self._method.simplify(call) if self._method.simplify else call
+        if isinstance(simpler, int):
+            same = torch.zeros_like(sources[0]) if simpler == ZERO else tensors[simpler]
+            return same.detach().to(dtype, copy=True)
+
+        def wide(identity: Any) -> torch.Tensor | None:
+            return None if identity is None else tensors[identity].detach().to(torch.float32)
+
+        values: dict[str, Any] = dict(simpler.settings)
+        for parameter in self._method.columns:
+            column: list[Any] = [row[parameter.name] for row in simpler.columns]
+            is_model = parameter.kind == "model"
+            values[parameter.name] = [wide(i) for i in column] if is_model else column
+        xs = [wide(i) for i in simpler.sources]
+        merged: torch.Tensor = self._method(
+            xs, wide(simpler.base), EagerRandom(simpler.keys), values
+        )
+        return merged.to(dtype, copy=True)  # a method may give back an input as it is
+
+    def _call(
+        self,
+        name: str,
+        count: int,
+        tensors: Sequence[torch.Tensor],
+        beside: Mapping[Parameter, Sequence[torch.Tensor]],
+        has_base: bool,
+    ) -> Call:
+        """The call on identities: an input's is the position of the first that is the same."""
+        first: dict[int, int] = {}
+        identities = iter([first.setdefault(id(x), i) for i, x in enumerate(tensors)])
+        sources = tuple(next(identities) for _ in range(count))
+        columns = self._values.columns
+        for parameter in self._values.beside:
+            given = parameter in beside
+            columns = tuple(
+                row | {parameter.name: next(identities) if given else None} for row in columns
+            )
+        settings = dict(self._values.settings)
+        if self._method.position is not None:
+            settings[self._method.position.name] = self._position(name)
+        keys = tuple(stream_key(self._seed, self._method.name, i, name) for i in range(count))
+        return Call(
+            sources=sources,
+            base=next(identities) if has_base else None,
+            columns=columns,
+            settings=settings,
+            keys=keys if self._method.random else (),
+            rounded=tuple(str(x.dtype).removeprefix("torch.") for x in tensors[:count]),
+        )
+
+    def _position(self, name: str) -> float:
+        """Where a tensor's layer stands among the layers, 0 to 1; outside them 0."""
+        place = self._layers.locate(name)
+        if place is None:
+            return 0.0
+        count = self._layers.stacks[place.stack].count
+        return place.layer / (count - 1) if count > 1 else 1.0
+
+
+def _promoted(inputs: Sequence[torch.Tensor]) -> torch.dtype:
+    names = [str(x.dtype).removeprefix("torch.") for x in inputs]
+    dtype = BY_NAME[names[0]]
+    for name in names[1:]:
+        dtype = promote(dtype, BY_NAME[name])
+    found: torch.dtype = getattr(torch, dtype.name)
+    return found

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..functions import cut_magnitude, floor, largest, maximum, numel, on_rows, where
+from ..method import Call, method
+from ..symbols import Tensor
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+_FLOOR = 1e-8  # added to every probability
+_AT_ONCE = 16 * 1024  # elements: little scratch, and too few for torch to start threads
+
+
+def _simplify(call: Call) -> Call | int:
+    assert call.base is not None
+    return call.base if call.sources[0] == call.base else call
+
+
+def divergence_of_rows(x: Array, base: Array) -> list[Array]:
+    """The Kullback-Leibler divergence of the rows' softmax distributions, shape (rows, 1).
+
+    Between near models it is mostly rounding error, which decides what is at the threshold: torch's
+    float32 operations, in this order, are what mergekit's users get.
+    """
+    import torch
+
+    rows, columns = x.shape
+    result = np.empty((rows, 1), dtype=np.float32)
+    step = max(1, _AT_ONCE // max(1, columns))
+    for first in range(0, rows, step):
+        p, q = (
+            torch.softmax(torch.from_numpy(some[first : first + step]).float(), dim=-1).add_(_FLOOR)
+            for some in (x, base)
+        )
+        logarithm = torch.div(p, q, out=q).log_()
+        result[first : first + step, 0] = logarithm.mul_(p).sum(dim=-1).numpy()
+    return [result]
+
+
+@method(simplify=_simplify)
+def arcee_fusion(x: Tensor, base: Tensor) -> Tensor:
+    """The base, with the other model's elements where they matter most.
+
+    With p and q the softmax of a row of x and of b, 1e-8 added to each probability, an element's
+    score is |x - b| Σ p log(p/q). The quartiles are elements ⌊n'/4⌋, ⌊n'/2⌋, ⌊3n'/4⌋, n' = n - 1,
+    of the sorted scores; x where the score is at least median + 1.5 (Q3 - Q1), else b.
+
+    Source: Arcee Fusion, arcee.ai 2025. Sweeps: two for the quartiles, one to write; memory: tiles
+    of whole rows and six histograms. The softmax, and so the choice at the threshold, is the same
+    bit for bit on one kind of processor and version of torch only.
+    """
+    (divergence,) = on_rows(divergence_of_rows, 1, x, base)
+    score = abs(x - base) * divergence
+    low, middle, high = (_order_statistic(score, share) for share in (0.25, 0.5, 0.75))
+    threshold = middle + 1.5 * (high - low)
+    return base + where(score >= threshold, x - base, 0.0)  # type: ignore[no-any-return]
+
+
+def _order_statistic(score: Tensor, share: float) -> Any:
+    """Element ⌊share · (n-1)⌋ of the scores in ascending order.
+
+    Rounding makes some scores negative. Where the element is at least 0 it is found from the top,
+    and the cut among the negative magnitudes is 0; else the other way round.
+    """
+    place = floor(share * (numel(score) - 1.0))
+    above = largest(maximum(score, 0.0), numel(score) - place)
+    below = largest(maximum(-score, 0.0), place + 1.0)
+    return cut_magnitude(above) - cut_magnitude(below)

@@ -1,0 +1,60 @@
+"""Functions of whole tensors: what they need of memory, and how they are kept reproducible.
+
+A function that `on_whole` calls is decorated with `whole`, which says the bytes that it allocates
+beside its arguments and results, so that the plan can promise its peak. Linear algebra adds up in
+an order that depends on its number of threads: within such a function it has one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, TypeAlias
+
+Scratch: TypeAlias = Callable[[tuple[int, ...], int], int]
+"""(shape of a tensor, number of tensor arguments) -> bytes."""
+
+Function: TypeAlias = Callable[..., Sequence[Any]]
+
+_lock = threading.Lock()
+_inside = 0
+_threads_outside = 1
+
+
+def whole(scratch: Scratch) -> Callable[[Function], Function]:
+    """Declare a function of whole tensors: it then runs without gradients, on one thread."""
+
+    def decorate(function: Function) -> Function:
+        @wraps(function)
+        def run(*args: Any) -> Sequence[Any]:
+            import torch
+
+            with one_thread(), torch.no_grad():
+                return function(*args)
+
+        run.scratch = scratch  # type: ignore[attr-defined]
+        return run
+
+    return decorate
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for torch, for all that are inside together; the last one out puts it back."""
+    import torch
+
+    global _inside, _threads_outside
+    with _lock:
+        if _inside == 0:
+            _threads_outside = torch.get_num_threads()
+        _inside += 1
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        with _lock:
+            _inside -= 1
+            if _inside == 0:
+                torch.set_num_threads(_threads_outside)
