@@ -6,7 +6,7 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-INSTALL := -m pip install --quiet --disable-pip-version-check -c constraints.txt
+INSTALL := -m pip install -qq --disable-pip-version-check -c constraints.txt
 
 # PyTorch's own index has the build for CPUs. Where it can't be reached pip's usual sources serve.
 CPU_TORCH := $(INSTALL) --no-deps --retries 0 --index-url https://download.pytorch.org/whl/cpu torch

@@ -81,7 +81,7 @@ SIZES = {
 }
 """Shapes by their billions of parameters, roughly."""
 
-TINY = Size(layers=1, hidden=256, intermediate=512, vocab=512)
+TINY = Size(layers=2, hidden=256, intermediate=512, vocab=512)
 """Enough to compile the kernels that the others use."""
 
 

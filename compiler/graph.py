@@ -76,6 +76,11 @@ class Invocation:
     params: tuple[float, ...]
 
     @cached_property
+    def inputs(self) -> int:
+        """How many inputs a node of it has."""
+        return self.method.count_inputs(self.columns, self.has_base)
+
+    @cached_property
     def trace(self) -> Trace:
         return self.method.trace(self.sources, self.has_base, self.static, self.params)
 
@@ -112,12 +117,29 @@ class Graph:
     _known: dict[Any, int] = field(default_factory=dict)
     _invocations: dict[Any, Invocation] = field(default_factory=dict)
 
+    def add(self, node: Node) -> int:
+        """The node's place; that of an equal node if there is one. Writes are never equal."""
+        op = node.op
+        key: Any = None
+        if isinstance(op, Load):
+            key = id(op.tensor)  # two references to one folder share their tensors
+        elif isinstance(op, Invoke):
+            key = (id(op.invocation), op.keys, node.inputs)
+        elif isinstance(op, Zero):
+            key = (Zero, node.type)
+        index = None if key is None else self._known.get(key)
+        if index is None:
+            index = len(self.nodes)
+            self.nodes.append(node)
+            if key is not None:
+                self._known[key] = index
+        return index
+
     def load(self, checkpoint: Checkpoint, tensor: TensorInfo, origin: int) -> int:
-        key = id(tensor)  # two references to one folder share their tensors
-        index = self._known.get(key)
+        index = self._known.get(id(tensor))
         if index is None:
             kind = tensor_type(tensor.shape, tensor.dtype, "weight", True)
-            index = self._append(key, Node(Load(checkpoint, tensor), (), kind, origin))
+            index = self.add(Node(Load(checkpoint, tensor), (), kind, origin))
         return index
 
     def invocation(
@@ -140,23 +162,19 @@ class Graph:
         return found
 
     def invoke(self, op: Invoke, inputs: tuple[int, ...], kind: TensorType, origin: int) -> int:
-        key = (id(op.invocation), op.keys, inputs)
-        index = self._known.get(key)
-        if index is None:
-            index = self._append(key, Node(op, inputs, kind, origin))
-        return index
+        return self.add(Node(op, inputs, kind, origin))
 
     def zero(self, kind: TensorType, origin: int) -> int:
-        key = (Zero, kind)
-        index = self._known.get(key)
-        if index is None:
-            index = self._append(key, Node(Zero(), (), kind, origin))
-        return index
+        return self.add(Node(Zero(), (), kind, origin))
 
     def write(self, output: int, name: str, value: int, dtype: DType, origin: int) -> int:
         kind = tensor_type(self.nodes[value].type.shape, dtype, "weight", True)
-        self.nodes.append(Node(Write(output, name), (value,), kind, origin))
-        return len(self.nodes) - 1
+        return self.add(Node(Write(output, name), (value,), kind, origin))
+
+    def freeze(self) -> Graph:
+        """The graph, without the tables that adding to it needs."""
+        self._known.clear()
+        return self
 
     def origin(self, origin: Origin) -> int:
         """The index of an origin."""
@@ -170,19 +188,9 @@ class Graph:
     def writes(self) -> Iterator[tuple[int, Node]]:
         return ((i, node) for i, node in enumerate(self.nodes) if isinstance(node.op, Write))
 
-    def _append(self, key: Any, node: Node) -> int:
-        index = self._known[key] = len(self.nodes)
-        self.nodes.append(node)
-        return index
-
 
 def copy_node(graph: Graph, node: Node, inputs: tuple[int, ...]) -> int:
     """Add a node of another graph, its inputs renumbered."""
-    op = node.op
-    if isinstance(op, Load):
-        return graph.load(op.checkpoint, op.tensor, node.origin)
-    if isinstance(op, Invoke):
-        return graph.invoke(op, inputs, node.type, node.origin)
-    if isinstance(op, Zero):
-        return graph.zero(node.type, node.origin)
-    return graph.write(op.output, op.name, inputs[0], node.type.dtype, node.origin)
+    if inputs != node.inputs:
+        node = node._replace(inputs=inputs)
+    return graph.add(node)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ..grammar.diagnostics import Diagnostics
 from ..ops.dtypes import BY_NAME, promote
@@ -33,7 +33,16 @@ from .bound import (
     evaluate,
 )
 from .findings import Findings
-from .graph import Graph, Invoke, Load, Origin, Space, TensorType
+from .graph import (
+    Graph,
+    Invocation,
+    Invoke,
+    Load,
+    Origin,
+    Space,
+    TensorType,
+    tensor_type,
+)
 from .structure import Structures, merge_inputs
 
 _MISSING: Any = object()
@@ -54,7 +63,7 @@ def lower(bound: Bound, problems: Diagnostics) -> Lowered:
     for number, output in enumerate(bound.outputs):
         lowering.output(number, output)
     lowering.findings.report(problems)
-    return Lowered(lowering.graph, lowering.equalities, lowering.structures)
+    return Lowered(lowering.graph.freeze(), lowering.equalities, lowering.structures)
 
 
 @dataclass
@@ -69,7 +78,7 @@ class _Lowering:
         self.findings = Findings()
         self._stage = ""
         self._stages: dict[tuple[Stage, str], int | None] = {}
-        self._plain: dict[Merge, _Plain] = {}
+        self._plain: dict[Merge, Invocation | Literal["varies"]] = {}
         self._digests: dict[Expr, int] = {}
 
     def output(self, number: int, output: Output) -> None:
@@ -245,28 +254,41 @@ class _Lowering:
         types: list[TensorType],
         beside: dict[str, list[int]],
     ) -> int:
-        plain = self._plain.get(merge)
-        if plain is None:
-            plain = self._plain[merge] = _plain(merge)
-        if plain.columns is not None and plain.settings is not None:
-            columns, settings = plain.columns, plain.settings
-        else:
-            evaluated = self._parameters(merge, name, outer)
-            if evaluated is None:
-                return inputs[0]
-            columns, settings = evaluated
         method = merge.method
         has_base = merge.base is not None
+        keys = self._keys(merge, name) if method.random else ()
+        origin = self.graph.origin(Origin(self._stage, merge.span))
+        plain = self._plain.get(merge)
+        if plain is None:
+            plain = self._plain[merge] = self._same_for_all(merge)
+        if isinstance(plain, Invocation):
+            kind = self._type(merge, plain.settings, types)
+            return self.graph.invoke(Invoke(plain, keys), tuple(inputs), kind, origin)
+        evaluated = self._parameters(merge, name, outer)
+        if evaluated is None:
+            return inputs[0]
+        columns, settings = evaluated
         for key, nodes in beside.items():
             row_nodes: Sequence[int | None] = nodes or [None] * len(columns)
             columns = tuple(row | {key: node} for row, node in zip(columns, row_nodes, strict=True))
-        keys = self._keys(merge, name) if method.random else ()
         base = inputs[-1] if has_base else None
         call = Call(tuple(inputs[: len(columns)]), base, columns, settings, keys)
         invocation = self.graph.invocation(method, method.columns_of(call), settings, has_base)
         kind = self._type(merge, settings, types)
-        origin = self.graph.origin(Origin(self._stage, merge.span))
         return self.graph.invoke(Invoke(invocation, keys), method.inputs(call), kind, origin)
+
+    def _same_for_all(self, merge: Merge) -> Invocation | Literal["varies"]:
+        """The invocation of a merge whose parameters are the same for every tensor."""
+        columns = [value for row in merge.rows for value in row.columns.values()]
+        settings = [*merge.settings.values(), *columns]
+        method = merge.method
+        if method.position is not None or method.model_columns:
+            return "varies"
+        if any(isinstance(setting, (ByName, Gradient)) for setting in settings):
+            return "varies"
+        rows: Any = [dict(row.columns) for row in merge.rows]
+        shared: Any = dict(merge.settings)
+        return self.graph.invocation(method, rows, shared, merge.base is not None)
 
     def _type(
         self, merge: Merge, settings: dict[str, Value], types: list[TensorType]
@@ -274,11 +296,11 @@ class _Lowering:
         rounds_to = merge.method.rounds_to
         if rounds_to is not None:
             dtype = BY_NAME[str(settings[rounds_to])]
-            return TensorType(types[0].shape, dtype, types[0].space, True)
+            return tensor_type(types[0].shape, dtype, types[0].space, True)
         dtype = types[0].dtype
         for kind in types[1:]:
             dtype = promote(dtype, kind.dtype)
-        return TensorType(types[0].shape, dtype, _space(merge, types))
+        return tensor_type(types[0].shape, dtype, _space(merge, types))
 
     def _parameters(
         self, merge: Merge, name: str, outer: str
@@ -369,24 +391,6 @@ class _Lowering:
                 return stream_key("stack", *(self._digest(part) for part in expr.parts))
             case Choice():
                 return stream_key("match", *(self._digest(value) for _, value in expr.arms))
-
-
-@dataclass(frozen=True)
-class _Plain:
-    """A merge's parameters where they are the same for every tensor, else None."""
-
-    columns: tuple[dict[str, Value], ...] | None
-    settings: dict[str, Value] | None
-
-
-def _plain(merge: Merge) -> _Plain:
-    settings = [*merge.settings.values(), *(v for row in merge.rows for v in row.columns.values())]
-    varies = any(isinstance(setting, (ByName, Gradient)) for setting in settings)
-    if varies or merge.method.position is not None:
-        return _Plain(None, None)
-    columns: Any = tuple(dict(row.columns) for row in merge.rows)
-    shared: Any = dict(merge.settings)
-    return _Plain(columns, shared)
 
 
 def _space(merge: Merge, types: list[TensorType]) -> Space:

@@ -18,7 +18,7 @@ from .program import DIGIT_BITS, ELEMENT_KINDS, Program, Sweep
 from .schedule import Problem, order_problem
 from .sweeps import build_sweeps, earliest
 from .units import Unit, closure, units
-from .whole import scratch_bytes
+from .whole import scratch_bytes, whole_slots
 
 READ_RATE = 1.5e9
 SPILL_RATE = 1.0e9
@@ -34,7 +34,7 @@ MOST_CHOICES = 4
 ROW_SCRATCH = 8
 """Tiles of scratch that a function of rows may use."""
 
-_BIN_BYTES = 8 << DIGIT_BITS
+BIN_BYTES = 8 << DIGIT_BITS
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,14 +247,15 @@ def _option(
     program = component.template.program
     built = build_sweeps(program, found, grouping)
     counted = [sweep for sweep in built if not sweep.only_ranks]
-    read = sum(component.loads[slot].tensor.nbytes for sweep in counted for slot in sweep.reads)
+    slots = [slot for sweep in counted for slot in (*sweep.reads, *whole_slots(program, sweep))]
+    read = sum(component.loads[slot].tensor.nbytes for slot in slots)
     size = component.numel * program.compute.itemsize
     stored = [i for sweep in counted for i in sweep.held]
     fetched = [i for sweep in counted for segment in sweep.segments for i in segment.fetches]
     moved = size * (len(stored) + len(fetched))
     spill = size * sum(i in spilled for i in [*stored, *fetched])
     steps = sum(len(segment.elements) for sweep in counted for segment in sweep.segments)
-    bins = max((_BIN_BYTES * len(sweep.looks) for sweep in built), default=0)
+    bins = max((BIN_BYTES * len(sweep.looks) for sweep in built), default=0)
     return Option(
         held=held,
         spilled=spilled,

@@ -80,7 +80,8 @@ class Plan:
         """Tensors that would be read if nothing were shared: each path from a load to an output."""
         paths = [0] * len(self.graph.nodes)
         for index, node in enumerate(self.graph.nodes):
-            paths[index] = isinstance(node.op, Load) or sum(paths[i] for i in node.inputs)
+            is_load = isinstance(node.op, Load)
+            paths[index] = 1 if is_load else sum(paths[i] for i in node.inputs)
         return sum(paths[index] for index, _ in self.graph.writes())
 
     @cached_property

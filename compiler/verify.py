@@ -17,35 +17,34 @@ def verify(graph: Graph) -> None:
 
 
 def _problem(graph: Graph, index: int, node: Node) -> str | None:
-    op = node.op
-    own_shape = _inputs_of_own_shape(node)
+    op, nodes, shape = node.op, graph.nodes, node.type.shape
+    if isinstance(op, Load):
+        return "loads with inputs" if node.inputs else None
     for place, i in enumerate(node.inputs):
         if i >= index:
             return f"uses node {i}, which comes later"
-        if isinstance(graph.nodes[i].op, Write):
+        if isinstance(nodes[i].op, Write):
             return f"uses node {i}, which is a write"
-        if graph.nodes[i].type.shape != node.type.shape and place not in own_shape:
-            return f"has shape {node.type.shape}, its input {i} {graph.nodes[i].type.shape}"
-    if isinstance(op, Load):
-        return "loads with inputs" if node.inputs else None
+        if nodes[i].type.shape != shape and place not in _inputs_of_own_shape(node):
+            return f"has shape {shape}, its input {i} {nodes[i].type.shape}"
     if isinstance(op, Write):
-        value = graph.nodes[node.inputs[0]] if len(node.inputs) == 1 else None
-        if value is None:
+        if len(node.inputs) != 1:
             return "writes other than one value"
-        same = value.type.dtype == node.type.dtype
-        return (
-            None if node.type.dtype.is_float or same else "would round to a type without fractions"
-        )
+        same = nodes[node.inputs[0]].type.dtype == node.type.dtype
+        return None if same or node.type.dtype.is_float else "would change a type without fractions"
     if isinstance(op, Invoke):
-        invocation = op.invocation
-        wanted = invocation.method.count_inputs(invocation.columns, invocation.has_base)
-        if len(node.inputs) != wanted:
-            return f"has {len(node.inputs)} inputs, `{invocation.method.name}` takes {wanted}"
-        if invocation.method.random and len(op.keys) != invocation.sources:
-            return f"draws from {len(op.keys)} streams for {invocation.sources} sources"
-        if not node.type.dtype.is_float:
-            return f"computes in {node.type.dtype}"
+        return _invoke_problem(node, op)
     return None
+
+
+def _invoke_problem(node: Node, op: Invoke) -> str | None:
+    invocation = op.invocation
+    wanted = invocation.inputs
+    if len(node.inputs) != wanted:
+        return f"has {len(node.inputs)} inputs, `{invocation.method.name}` takes {wanted}"
+    if invocation.method.random and len(op.keys) != invocation.sources:
+        return f"draws from {len(op.keys)} streams for {invocation.sources} sources"
+    return None if node.type.dtype.is_float else f"computes in {node.type.dtype}"
 
 
 def _inputs_of_own_shape(node: Node) -> set[int]:

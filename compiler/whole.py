@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..ops.named import named_function
 from ..ops.primitives import Kind
-from .program import ELEMENT_KINDS, Program
+from .program import ELEMENT_KINDS, Program, Sweep
 
 WHOLE_SCRATCH = 4
 """Tensors of scratch that a function of whole tensors may use if it doesn't say."""
@@ -22,3 +22,9 @@ def scratch_bytes(program: Program, index: int, shape: tuple[int, ...]) -> int:
     tensors = (*ELEMENT_KINDS, Kind.WHOLE)
     found: int = scratch(shape, sum(program.nodes[i].kind in tensors for i in node.args))
     return found
+
+
+def whole_slots(program: Program, sweep: Sweep) -> list[int]:
+    """Input slots that the functions behind a sweep read whole, in a shape of their own."""
+    arguments = [program.nodes[i] for whole in sweep.wholes for i in program.nodes[whole].args]
+    return [int(node.attr[0]) for node in arguments if node.kind is Kind.WHOLE]

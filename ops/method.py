@@ -15,7 +15,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from itertools import count
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
@@ -148,7 +148,9 @@ class Call:
     rounded: tuple[str | None, ...] = ()
 
     def keep(self, rows: Sequence[int]) -> Call:
-        """The call with only these sources, by position."""
+        """The call with only these sources, by position; the call itself if those are all."""
+        if len(rows) == len(self.sources):
+            return self
         return Call(
             tuple(self.sources[i] for i in rows),
             self.base,
@@ -195,20 +197,20 @@ class Method:
     def parameter(self, name: str) -> Parameter | None:
         return next((p for p in self.parameters if p.name == name), None)
 
-    @property
+    @cached_property
     def columns(self) -> tuple[Parameter, ...]:
         return tuple(p for p in self.parameters if p.per_source)
 
-    @property
+    @cached_property
     def settings(self) -> tuple[Parameter, ...]:
         return tuple(p for p in self.parameters if not p.per_source and not p.filled)
 
-    @property
+    @cached_property
     def model_columns(self) -> tuple[Parameter, ...]:
         """Columns whose values are models beside the sources."""
         return tuple(p for p in self.parameters if p.kind == "model")
 
-    @property
+    @cached_property
     def position(self) -> Parameter | None:
         """The parameter that takes the layer's relative position."""
         return next((p for p in self.parameters if p.filled), None)

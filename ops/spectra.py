@@ -4,8 +4,9 @@ Everything is computed on a matrix's short side (r rows of n ≥ r elements): it
 added up in float64 from float32 elements, and its eigenvectors are A's left singular vectors. That
 takes r² doubles where a singular value decomposition takes several copies of A. Squaring halves the
 digits, of which float64 has twice those of the data: a singular value is right to float32 rounding
-down to about 1e-5 of the largest. Directions below `_NULL` of the largest have no direction that
-the data knows: they count as zero, where an SVD would give back arbitrary ones.
+down to about 1e-5 of the largest. Singular values below `NULL` of the
+largest have directions that the data doesn't know: they count as zero, where an SVD would give back
+arbitrary ones.
 
 Matrices are float32 torch tensors; a Gram matrix and what is made of it are float64.
 """
@@ -26,7 +27,8 @@ EIGH = 3.4
 SVD = 6.6
 """Memory of a square singular value decomposition with its factors, in matrices, as measured."""
 
-_NULL = 1e-6
+NULL = 1e-6
+"""Singular values below this part of the largest count as zero."""
 
 
 def wide(x: torch.Tensor) -> torch.Tensor:
@@ -53,11 +55,16 @@ def block_bytes(short: int) -> int:
 
 def gram(rows: torch.Tensor) -> torch.Tensor:
     """A Aᵀ in float64, block by block."""
-    size, length = rows.shape
-    result = rows.new_zeros((size, size), dtype=_double())
-    for start in range(0, length, BLOCK):
+    return gram_of(rows, rows)
+
+
+def gram_of(rows: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """A Bᵀ in float64, block by block."""
+    result = rows.new_zeros((len(rows), len(others)), dtype=_double())
+    for start in range(0, rows.shape[1], BLOCK):
         block = rows[:, start : start + BLOCK].to(_double())
-        result.addmm_(block, block.T)
+        other = block if others is rows else others[:, start : start + BLOCK].to(_double())
+        result.addmm_(block, other.T)
     return result
 
 
@@ -79,7 +86,7 @@ def spectrum(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def inverse_root(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """(singular values, G^(-1/2)) of a Gram matrix, without its null space."""
     values, vectors = spectrum(matrix)
-    known = values > _NULL * values[-1]
+    known = values > NULL * values[-1]
     inverse = known.to(values.dtype) / values.masked_fill(~known, 1.0)
     scaled = vectors * inverse.sqrt()
     return values, scaled @ scaled.T
@@ -88,14 +95,9 @@ def inverse_root(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def square_roots(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """(G^(1/2), G^(-1/2)) of a Gram matrix, the latter without its null space."""
     values, vectors = spectrum(matrix)
-    known = values > _NULL * values[-1]
+    known = values > NULL * values[-1]
     inverse = known.to(values.dtype) / values.masked_fill(~known, 1.0)
     return (vectors * values) @ vectors.T, (vectors * inverse) @ vectors.T
-
-
-def inverse_root_bytes(size: int) -> int:
-    """Bytes that `inverse_root` allocates, its result included; its argument isn't."""
-    return int(max(EIGH, 3.0) * 8 * size * size)
 
 
 def _double() -> torch.dtype:

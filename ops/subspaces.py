@@ -7,19 +7,20 @@ grow with the number of tasks. `left` holds the short-side vectors in its first 
 long-side vectors times their singular values in its first rows (both of the `wide` matrix).
 Of a vector `left` is the sum of the tasks' vectors.
 
-    left, right = join(left, right, δ_1, …); left, right = join(left, right, δ_2, …); …
+    factors = join(None, δ_1, …); factors = join(factors, δ_2, …); …; τ = merged(factors, …)
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from .spectra import (
     EIGH,
+    NULL,
     block_bytes,
     gram,
+    gram_of,
     inverse_root,
-    inverse_root_bytes,
     product,
     sides,
     spectrum,
@@ -30,34 +31,48 @@ if TYPE_CHECKING:
     import torch
 
 
+Factors: TypeAlias = "tuple[torch.Tensor, torch.Tensor]"
+"""(left, right), each of the matrix's shape."""
+
+
 def is_matrix(x: torch.Tensor) -> bool:
     """Whether a tensor is merged as a matrix; vectors are averaged."""
     return x.ndim >= 2 and x.numel() > 0
 
 
 def join(
-    left: torch.Tensor,
-    right: torch.Tensor,
-    delta: torch.Tensor,
-    place: int,
-    count: int,
-    common: int = 0,
-) -> None:
-    """Put the leading `count` singular triples of a matrix at columns `place` and on.
+    factors: Factors | None, delta: torch.Tensor, place: int, count: int, common: int = 0
+) -> Factors:
+    """The factors with a matrix's leading `count` singular triples at columns `place` and on.
 
-    common: those of the matrix without its part in the subspace of the first columns of `left`.
+    factors: those joined so far; None begins. common: the triples are those of δ - U Uᵀ δ, U the
+    left singular vectors of the first `common` triples.
     """
-    if count == 0:
-        return
     rows = wide(delta)
     squares = gram(rows)
-    if common:
-        _remove(squares, wide(left)[:, :common].to(squares.dtype))
-    _, vectors = spectrum(squares)
+    size = squares.trace().sqrt()
+    on_long_side = None
+    if common and factors is not None and len(rows) < len(delta):
+        on_long_side = basis, inside = _on_long_side(rows, wide(factors[1])[:common])
+        squares.addmm_(inside, inside.T, alpha=-1.0)
+    elif common and factors is not None:
+        _remove(squares, wide(factors[0])[:, :common].to(squares.dtype))
+    values, vectors = spectrum(squares)
     del squares
-    leading = vectors[:, len(rows) - count :]
+    first = len(rows) - count
+    leading = vectors[:, first:]
+    leading *= values[first:] > NULL * size
+    if factors is None:
+        left, right = delta.new_zeros(delta.shape), delta.new_zeros(delta.shape)
+    else:
+        left, right = factors[0].clone(), factors[1].clone()
     wide(left)[:, place : place + count] = leading
-    product(leading.T, rows, wide(right)[place : place + count])
+    found = wide(right)[place : place + count]
+    product(leading.T, rows, found)
+    if on_long_side is not None:
+        basis, inside = on_long_side
+        found.sub_((leading.T @ inside).to(basis.dtype) @ basis)
+    return left, right
 
 
 def _remove(squares: torch.Tensor, basis: torch.Tensor) -> None:
@@ -68,20 +83,31 @@ def _remove(squares: torch.Tensor, basis: torch.Tensor) -> None:
     squares.addmm_(basis, across.T, alpha=-1.0)
 
 
-def join_bytes(shape: tuple[int, ...]) -> int:
-    """Bytes that `join` allocates."""
-    short, _ = sides(shape)
-    return int((1 + EIGH) * 8 * short * short) + block_bytes(short)
+def _on_long_side(rows: torch.Tensor, vectors: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(the vectors with length 1, the matrix's inner products with them)."""
+    lengths = vectors.norm(dim=1, keepdim=True)
+    basis = vectors / lengths.masked_fill(lengths == 0.0, 1.0)
+    return basis, gram_of(rows, basis)
 
 
-def merged(left: torch.Tensor, right: torch.Tensor, rank: int, uniform: bool) -> torch.Tensor:
+def join_bytes(shape: tuple[int, ...], common: bool = False) -> int:
+    """Bytes that `join` allocates beside its results, which it makes last."""
+    if len(shape) < 2:
+        return 0
+    short, long = sides(shape)
+    square, results = 8 * short * short, 2 * 4 * short * long
+    beside = square + 4 * short * long if common and shape[0] > short else 0
+    return beside + max(int((1 + EIGH) * square) - results, square + block_bytes(short))
+
+
+def merged(factors: Factors, rank: int, uniform: bool) -> torch.Tensor:
     """U S Vᵀ of the joined factors, each made orthonormal by the nearest such matrix.
 
     S are the singular values, or with `uniform` their mean throughout.
     """
-    result = left.new_zeros(left.shape)
+    left, right = factors
     if rank == 0:
-        return result
+        return left.new_zeros(left.shape)
     columns, rows = wide(left)[:, :rank], wide(right)[:rank]
     values = gram(rows)
     lengths = values.diagonal().sqrt()
@@ -97,12 +123,15 @@ def merged(left: torch.Tensor, right: torch.Tensor, rank: int, uniform: bool) ->
     core = other @ root
     del other, root
     core = columns.to(core.dtype) @ core
+    result = left.new_empty(left.shape)
     product(core, rows, wide(result))
     return result
 
 
 def merged_bytes(shape: tuple[int, ...]) -> int:
-    """Bytes that `merged` allocates beside its result."""
-    short, _ = sides(shape)
+    """Bytes that `merged` allocates beside its result, which it makes last."""
+    if len(shape) < 2:
+        return 0
+    short, long = sides(shape)
     square = 8 * short * short
-    return 2 * square + inverse_root_bytes(short) + block_bytes(short)
+    return max(int((2 + EIGH) * square) - 4 * short * long, square + block_bytes(short))

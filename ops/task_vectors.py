@@ -89,7 +89,7 @@ def rank_probabilities(rows: Rows, density: float, epsilon: float) -> list[Rows]
         return [np.full(rows.shape, density, dtype=np.float32)]
     levels = np.linspace(density - epsilon, density + epsilon, width).astype(np.float32)
     columns = np.arange(width, dtype=np.uint64)
-    result = np.empty(rows.shape, dtype=np.float32)
+    result: Rows = np.empty(rows.shape, dtype=np.float32)
     for row, found in zip(rows, result, strict=True):
         # magnitude and column in one word: sorting plain words is several times faster than argsort
         words = np.abs(row, dtype=np.float32).view(np.uint32).astype(np.uint64)
@@ -107,7 +107,7 @@ def rescale_kept(kept: Any, delta: Tensor, density: Scalar, rescale: str) -> Any
     if rescale == "density":
         return kept * (1.0 / density)
     before, after = total(abs(delta)), total(abs(kept))
-    return kept * where(after > 0.0, before / after, 1.0)
+    return kept * (before / where(after > 0.0, after, 1.0))
 
 
 def combine_sum(

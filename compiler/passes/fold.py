@@ -15,34 +15,45 @@ from ..graph import Graph, Invoke, Node, Zero, copy_node
 def fold(graph: Graph) -> Graph:
     """The graph with every call simplified, inputs before users. Errors: RecipeError E0309."""
     problems = Diagnostics()
-    result = Graph(origins=graph.origins)
+    result: Graph | None = None  # made when there is something to change
     place: list[int] = []
-    for node in graph.nodes:
-        inputs = tuple(place[i] for i in node.inputs)
-        if isinstance(node.op, Invoke) and node.op.invocation.method.simplify:
+    for index, node in enumerate(graph.nodes):
+        here = graph if result is None else result
+        inputs = node.inputs if result is None else tuple(place[i] for i in node.inputs)
+        op = node.op
+        if isinstance(op, Invoke) and op.invocation.method.simplify is not None:
+            call = _call(here, op, inputs)
             try:
-                place.append(_fold(result, node, node.op, inputs))
-                continue
+                simpler = op.invocation.method.simplify(call)
             except MethodError as error:
-                origin = graph.origins[node.origin]
-                problems.report(
-                    "E0309", f"`{node.op.invocation.method.name}`: {error}", origin.span
-                )
-        place.append(copy_node(result, node, inputs))
+                span = graph.origins[node.origin].span
+                problems.report("E0309", f"`{op.invocation.method.name}`: {error}", span)
+                simpler = call
+            if simpler is not call:
+                if result is None:
+                    result, place = _first(graph, index), list(range(index))
+                place.append(_folded(result, node, op, inputs, simpler))
+                continue
+        if result is not None:
+            place.append(copy_node(result, node, inputs))
     problems.raise_errors()
+    return graph if result is None else result.freeze()
+
+
+def _first(graph: Graph, count: int) -> Graph:
+    """A graph of the first nodes of another, in their places."""
+    result = Graph(origins=graph.origins)
+    for node in graph.nodes[:count]:
+        copy_node(result, node, node.inputs)
     return result
 
 
-def _fold(graph: Graph, node: Node, op: Invoke, inputs: tuple[int, ...]) -> int:
-    invocation = op.invocation
-    simplify = invocation.method.simplify
-    assert simplify is not None
-    call = _call(graph, op, inputs)
-    simpler = simplify(call)
-    if simpler is call:
-        return graph.invoke(op, inputs, node.type, node.origin)
+def _folded(
+    graph: Graph, node: Node, op: Invoke, inputs: tuple[int, ...], simpler: Call | int
+) -> int:
     if isinstance(simpler, int):
         return graph.zero(node.type, node.origin) if simpler == ZERO else simpler
+    invocation = op.invocation
     method = invocation.method
     columns = method.columns_of(simpler)
     fewer = graph.invocation(method, columns, simpler.settings, invocation.has_base)
@@ -53,16 +64,13 @@ def _fold(graph: Graph, node: Node, op: Invoke, inputs: tuple[int, ...]) -> int:
 
 def _call(graph: Graph, op: Invoke, inputs: tuple[int, ...]) -> Call:
     invocation = op.invocation
-    known = [graph.nodes[i] for i in inputs]
-    identities = tuple(
-        ZERO if isinstance(n.op, Zero) else i for i, n in zip(inputs, known, strict=True)
-    )
-    rounded = tuple(n.type.dtype.name if n.type.rounded else None for n in known)
-    return invocation.method.call(
-        identities,
-        invocation.columns,
-        invocation.settings,
-        invocation.has_base,
-        op.keys,
-        rounded[: invocation.sources],
+    method = invocation.method
+    nodes = graph.nodes
+    identities = tuple([ZERO if isinstance(nodes[i].op, Zero) else i for i in inputs])
+    rounded: tuple[str | None, ...] = ()
+    if method.rounds_to is not None:
+        types = [nodes[i].type for i in inputs[: invocation.sources]]
+        rounded = tuple(kind.dtype.name if kind.rounded else None for kind in types)
+    return method.call(
+        identities, invocation.columns, invocation.settings, invocation.has_base, op.keys, rounded
     )

@@ -21,4 +21,4 @@ def prune(graph: Graph) -> Graph:
     for index, node in enumerate(graph.nodes):
         if needed[index]:
             place[index] = copy_node(result, node, tuple(place[i] for i in node.inputs))
-    return result
+    return result.freeze()

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from ..functions import maximum
+from ..functions import maximum, where
 from ..gram import combine
 from ..method import Bounds, Call, MethodError, Weight, method
 from ..symbols import Scalar, Tensor
@@ -13,8 +13,8 @@ Floor = Annotated[Scalar, Bounds(0.0, None)]
 
 def _simplify(call: Call) -> Call | int:
     rows = [i for i, columns in enumerate(call.columns) if columns["weight"] != 0]
-    if not rows:
-        raise MethodError("the weights are all 0")
+    if sum(float(columns["weight"] or 0.0) for columns in call.columns) == 0:
+        raise MethodError("the weights sum to 0")
     same = len({call.sources[i] for i in rows}) == 1
     return call.sources[rows[0]] if same else call.keep(rows)
 
@@ -41,4 +41,7 @@ def fisher(
         maximum(information, floor) * w for information, w in zip(statistics, weight, strict=True)
     ]
     total = combine(shares, [1.0] * len(shares))
-    return combine(xs, shares) / total  # type: ignore[no-any-return]
+    known = total > 0.0
+    mean = combine(xs, weight) / combine(weight, [1.0] * len(shares))
+    informed = combine(xs, shares) / where(known, total, 1.0)
+    return where(known, informed, mean)  # type: ignore[no-any-return]

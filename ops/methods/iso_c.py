@@ -6,7 +6,7 @@ from typing import Any
 from ..functions import on_whole
 from ..gram import combine
 from ..method import Factor, method
-from ..spectra import block_bytes, gram, inverse_root, inverse_root_bytes, product, sides, wide
+from ..spectra import EIGH, block_bytes, gram, inverse_root, product, sides, wide
 from ..subspaces import is_matrix
 from ..symbols import Tensor
 from ..unchanged import base_if_unchanged
@@ -16,8 +16,10 @@ from ..whole import whole
 def _scratch(shape: tuple[int, ...], arguments: int) -> int:
     if len(shape) < 2:
         return 0
-    short, _ = sides(shape)
-    return 8 * short * short + inverse_root_bytes(short) + block_bytes(short)
+    short, long = sides(shape)
+    square = 8 * short * short
+    # the result is made last
+    return max(int((1 + EIGH) * square) - 4 * short * long, square + block_bytes(short))
 
 
 @whole(_scratch)

@@ -16,11 +16,11 @@ Fraction = Annotated[Scalar, Bounds(0.0, 1.0)]
 
 
 def _join_bytes(shape: tuple[int, ...], arguments: int) -> int:
-    return join_bytes(shape) if len(shape) >= 2 else 0
+    return join_bytes(shape, common=True)
 
 
 def _merged_bytes(shape: tuple[int, ...], arguments: int) -> int:
-    return merged_bytes(shape) if len(shape) >= 2 else 0
+    return merged_bytes(shape)
 
 
 def _ranks(x: Any, tasks: float, fraction: float) -> tuple[int, int]:
@@ -32,25 +32,22 @@ def _ranks(x: Any, tasks: float, fraction: float) -> tuple[int, int]:
 
 
 @whole(_join_bytes)
-def common_subspace(together: Any, tasks: float, fraction: float) -> list[Any]:
-    """The joined factors of the tasks' sum alone."""
-    left, right = together.new_zeros(together.shape), together.new_zeros(together.shape)
+def common_subspace(together: Any, tasks: float, fraction: float) -> Sequence[Any]:
+    """The factors of the tasks' sum alone."""
     if not is_matrix(together):
-        return [left + together, right]
-    join(left, right, together, 0, _ranks(together, tasks, fraction)[0])
-    return [left, right]
+        return [together.clone(), together.new_zeros(together.shape)]
+    return join(None, together, 0, _ranks(together, tasks, fraction)[0])
 
 
 @whole(_join_bytes)
 def next_task(
     left: Any, right: Any, delta: Any, place: float, tasks: float, fraction: float
-) -> list[Any]:
+) -> Sequence[Any]:
     """The factors joined by those of a task outside the common subspace, the `place`-th from 0."""
-    left, right = left.clone(), right.clone()
-    if is_matrix(delta):
-        common, own = _ranks(delta, tasks, fraction)
-        join(left, right, delta, common + int(place) * own, own, common)
-    return [left, right]
+    if not is_matrix(delta):
+        return [left.clone(), right.clone()]
+    common, own = _ranks(delta, tasks, fraction)
+    return join((left, right), delta, common + int(place) * own, own, common)
 
 
 @whole(_merged_bytes)
@@ -58,7 +55,7 @@ def all_subspaces(left: Any, right: Any, tasks: float) -> list[Any]:
     """The merged task vector."""
     if not is_matrix(left):
         return [left / tasks]
-    return [merged(left, right, sides(tuple(left.shape))[0], uniform=True)]
+    return [merged((left, right), sides(tuple(left.shape))[0], uniform=True)]
 
 
 @method(simplify=base_if_unchanged)

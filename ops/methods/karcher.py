@@ -55,10 +55,10 @@ def karcher(
     """The mean on the sphere: the direction of least squared angle to all models.
 
     With u_i the unit vectors of the flattened tensors (zero ones drop out), m begins as their
-    normalised mean (where that vanishes, as the first). At most `max_iter` times m moves along the
-    great circle, m = cos|T| m + sin|T| T/|T| with T the mean of θ_i / sin θ_i (u_i - cos θ_i m) over
-    the u_i, 0 for those whose angle θ_i to m is under `tol`; it ends when |T| < tol. The result is
-    m times the mean norm, that of zero inputs included.
+    normalised mean (where that vanishes, as the first). At most `max_iter` times m moves along a
+    great circle, m = cos|T| m + sin|T| T/|T|, with T the mean of θ_i / sin θ_i (u_i - cos θ_i m)
+    over the u_i, 0 for those whose angle θ_i to m is under `tol`; it ends when |T| < tol. The
+    result is m times the mean norm, that of zero inputs included.
 
     Source: Karcher, Riemannian center of mass and mollifier smoothing, CPAM 1977. Sweeps: one for
     the Gram matrix, on which it iterates, one to write; memory: tiles.

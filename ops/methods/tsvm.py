@@ -13,11 +13,11 @@ from ..whole import whole
 
 
 def _join_bytes(shape: tuple[int, ...], arguments: int) -> int:
-    return join_bytes(shape) if len(shape) >= 2 else 0
+    return join_bytes(shape)
 
 
 def _merged_bytes(shape: tuple[int, ...], arguments: int) -> int:
-    return merged_bytes(shape) if len(shape) >= 2 else 0
+    return merged_bytes(shape)
 
 
 def _rank(x: Any, tasks: float) -> int:
@@ -26,24 +26,20 @@ def _rank(x: Any, tasks: float) -> int:
 
 
 @whole(_join_bytes)
-def first_task(delta: Any, tasks: float) -> list[Any]:
-    """The joined factors of one task."""
-    left, right = delta.new_zeros(delta.shape), delta.new_zeros(delta.shape)
+def first_task(delta: Any, tasks: float) -> Sequence[Any]:
+    """The factors of one task."""
     if not is_matrix(delta):
-        return [left + delta, right]
-    join(left, right, delta, 0, _rank(delta, tasks))
-    return [left, right]
+        return [delta.clone(), delta.new_zeros(delta.shape)]
+    return join(None, delta, 0, _rank(delta, tasks))
 
 
 @whole(_join_bytes)
-def next_task(left: Any, right: Any, delta: Any, place: float, tasks: float) -> list[Any]:
+def next_task(left: Any, right: Any, delta: Any, place: float, tasks: float) -> Sequence[Any]:
     """The factors joined by those of one more task, the `place`-th from 0."""
     if not is_matrix(delta):
-        return [left + delta, right]
-    left, right = left.clone(), right.clone()
+        return [left + delta, right.clone()]
     count = _rank(delta, tasks)
-    join(left, right, delta, int(place) * count, count)
-    return [left, right]
+    return join((left, right), delta, int(place) * count, count)
 
 
 @whole(_merged_bytes)
@@ -51,7 +47,7 @@ def all_tasks(left: Any, right: Any, tasks: float) -> list[Any]:
     """The merged task vector."""
     if not is_matrix(left):
         return [left / tasks]
-    return [merged(left, right, _rank(left, tasks) * int(tasks), uniform=False)]
+    return [merged((left, right), _rank(left, tasks) * int(tasks), uniform=False)]
 
 
 @method(simplify=base_if_unchanged)

@@ -15,6 +15,9 @@ from kernels.harness import Call
 from mergec.ops import arithmetic
 from mergec.ops.method import Method, Parameter, find_method, method_names
 
+MIX = (torch.float32, torch.bfloat16, torch.float16)
+"""Dtypes of the inputs, in turn."""
+
 SOURCES = 3
 """How many sources a method of any number is called with, unless it asks for more."""
 
@@ -54,12 +57,13 @@ def variants(method: Method) -> int:
     return max([1, *(len(_options(p)) for p in method.parameters)])
 
 
-def make_call(
-    method: Method,
-    inputs: list[torch.Tensor],
-    variant: int = 0,
-    values: dict[str, Any] | None = None,
-) -> Call:
+def sample_call(method: Method, variant: int, shape: tuple[int, ...], seed: int = 0) -> Call:
+    """A call on generated weights of several dtypes, as they are in a mixed merge."""
+    inputs = weights(shape, count_inputs(method), seed=seed)
+    return make_call(method, [x.to(MIX[i % len(MIX)]) for i, x in enumerate(inputs)], variant)
+
+
+def make_call(method: Method, inputs: list[torch.Tensor], variant: int = 0) -> Call:
     """A call on the first tensors that it needs; `inputs` are at least `count_inputs(method)`."""
     count, shape = _count_sources(method), tuple(inputs[0].shape)
     random = np.random.default_rng(zlib.crc32(f"{method.name}/{variant}".encode()))
@@ -69,7 +73,7 @@ def make_call(
         row = [_value(method, parameter, variant, random, shape) for _ in range(repeats)]
         chosen[parameter.name] = row if parameter.per_source else row[0]
     base = inputs[count] if _has_base(method) else None
-    return Call(method, inputs[:count], base, chosen | (values or {}))
+    return Call(method, inputs[:count], base, chosen)
 
 
 def count_inputs(method: Method) -> int:

@@ -52,9 +52,9 @@ def nuslerp(
     offset = 0.0 if base is None else base
     a, b = (x - offset for x in xs)
     shape = a.shape
-    if nuslerp_flatten or a.ndim == 1:
-        a, b = a.reshape(1, -1), b.reshape(1, -1)
-    axis = 0 if nuslerp_row_wise and not nuslerp_flatten and a.ndim > 1 else -1
+    axis = 0 if nuslerp_row_wise and not nuslerp_flatten else -1
+    if nuslerp_flatten:
+        a, b = a.ravel(), b.ravel()
 
     def norm(x: Array) -> Array:
         return np.maximum(np.linalg.norm(x, axis=axis, keepdims=True), 1e-7)
@@ -114,7 +114,7 @@ def karcher(xs: list[Array], *, max_iter: int = 10, tol: float = 1e-5) -> Array:
             break
         mean = np.cos(length) * mean + np.sin(length) * tangent / length
         mean = mean / np.linalg.norm(mean)
-    return np.asarray(mean * sum(norms) / len(units))
+    return np.asarray(mean * sum(norms) / len(xs))
 
 
 # Task vectors -----------------------------------------------------------------------------------
@@ -228,13 +228,45 @@ breadcrumbs = _family(keep_middle, False, False, "none")
 breadcrumbs_ties = _family(keep_middle, True, False, "none")
 dare_linear = _family(_keep_mask, False, False, "density")
 dare_ties = _family(_keep_mask, True, False, "density")
-della_linear = _family(_keep_mask, False, False, "l1")
-della = _family(_keep_mask, True, True, "l1")
+
+
+def _keep_by_rank(
+    delta: Array, density: float, masks: Array, epsilon: float, divide: bool
+) -> Array:
+    kept = _keep_mask(delta, density, masks)
+    return kept / della_probabilities(delta, density, epsilon) if divide else kept
+
+
+def _della(consensus: bool, normalize_default: bool) -> Callable[..., Array]:
+    """DELLA's own rescaling divides each element by its probability to be kept."""
+
+    def merge(
+        xs: list[Array],
+        base: Array,
+        *,
+        density: Numbers,
+        epsilon: Numbers,
+        rescale: str = "density",
+        **others: Any,
+    ) -> Array:
+        divide = [rescale == "density" and d < 1 for d in density]
+        inner = _family(_keep_by_rank, consensus, normalize_default, "none")
+        columns = {"density": density, "epsilon": epsilon, "divide": divide}
+        how = "none" if rescale == "density" else rescale
+        return inner(xs, base, rescale=how, **columns, **others)
+
+    return merge
+
+
+della_linear = _della(False, False)
+della = _della(True, True)
 
 
 def della_probabilities(delta: Array, density: float, epsilon: float) -> Array:
     """Each element's probability to be kept, by its rank in its row: ρ-ε smallest, ρ+ε largest."""
     rows = np.abs(delta).reshape(-1, delta.shape[-1])
+    if rows.shape[1] == 1:
+        return np.full(delta.shape, density)
     ranks = np.argsort(np.argsort(rows, axis=1, kind="stable"), axis=1, kind="stable")
     share = ranks / max(1, rows.shape[1] - 1)
     return np.asarray((density - epsilon + 2 * epsilon * share).reshape(delta.shape))
@@ -245,8 +277,8 @@ def della_probabilities(delta: Array, density: float, epsilon: float) -> Array:
 
 def model_stock(xs: list[Array], base: Array, *, filter_wise: bool = False) -> Array:
     shape = base.shape
-    flat = filter_wise and base.ndim > 1
-    rows = [x.reshape(shape[0] if flat else 1, -1) for x in xs]
+    columns = shape[-1] if filter_wise else base.size
+    rows = [x.reshape(-1, columns) for x in xs]
     origin = base.reshape(rows[0].shape)
     deltas = [x - origin for x in rows]
     cosines = []
@@ -260,8 +292,8 @@ def model_stock(xs: list[Array], base: Array, *, filter_wise: bool = False) -> A
     return np.asarray((t * np.mean(rows, axis=0) + (1 - t) * origin).reshape(shape))
 
 
-def nearswap(xs: list[Array], *, t: float) -> Array:
-    base, x = xs
+def nearswap(xs: list[Array], base: Array, *, t: float) -> Array:
+    (x,) = xs
     w = np.clip(t / np.maximum(np.abs(base - x), 1e-6), 0, 1)
     return np.asarray(w * x + (1 - w) * base)
 
@@ -271,8 +303,8 @@ def _softmax(x: Array) -> Array:
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True) + 1e-8)
 
 
-def arcee_fusion(xs: list[Array]) -> Array:
-    base, x = xs
+def arcee_fusion(xs: list[Array], base: Array) -> Array:
+    (x,) = xs
     p, q = _softmax(x), _softmax(base)
     score = np.abs(x - base) * (p * np.log(p / q)).sum(axis=-1, keepdims=True)
     ordered = np.sort(score.ravel())

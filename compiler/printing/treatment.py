@@ -1,0 +1,185 @@
+"""Plan -> what becomes of each merge's tensors: fused, held, spilled, computed again, or written.
+
+Each merge in the recipe's tree has a key; for each key there is one `Fate` for every way in which
+its tensors are treated, with how many there are of them and their bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+from ..components import Template
+from ..graph import Graph, Invoke, Write
+from ..options import Option, worth_holding
+from ..plan import Plan
+from ..sweeps import sweeps
+from .units import binary_size, count, decimal_size
+
+How: TypeAlias = Literal["written", "fused", "held", "spilled", "recomputed", "whole"]
+
+WORDS: dict[How, str] = {
+    "written": "written",
+    "fused": "fused",
+    "held": "held",
+    "spilled": "spilled",
+    "recomputed": "again",
+    "whole": "whole",
+}
+"""The word for each in a narrow column."""
+
+
+class Key(NamedTuple):
+    """Names a merge: the identity of its span, its stage, and without a stage its output.
+
+    A loop's turns share their spans, and tell themselves apart by stage or output.
+    """
+
+    span: int
+    stage: str
+    output: int
+
+
+class Treated(NamedTuple):
+    """How a merge's tensor is treated.
+
+    sweeps: those that need it. cheap: whether computing it again costs no more than holding it.
+    """
+
+    how: How
+    sweeps: int
+    cheap: bool
+
+
+@dataclass
+class Fate:
+    """Tensors of one merge that are treated alike.
+
+    bytes, largest: of all of them, and of the largest, in the compute dtype. saved: bytes that
+    would be read more if the values that their steps hold were computed again. method: its name.
+    """
+
+    how: How
+    sweeps: int
+    cheap: bool
+    method: str
+    tensors: int = 0
+    bytes: int = 0
+    largest: int = 0
+    saved: int = 0
+
+    @property
+    def reason(self) -> str:
+        """Why, in a sentence about `it`: the stage."""
+        needed = f"{_SMALL.get(self.sweeps, self.sweeps)} sweeps need it"
+        largest = f"at most {binary_size(self.largest)} at once"
+        match self.how:
+            case "written":
+                return "computed in the sweep that writes it"
+            case "fused":
+                return "computed where it is used, tile by tile; never stored"
+            case "held":
+                saved = f", saves reading {decimal_size(self.saved)} again" if self.saved else ""
+                return f"in memory: {needed}{saved}; {largest}"
+            case "spilled":
+                return (
+                    f"in a file between sweeps: {needed}; {decimal_size(self.bytes)} written there "
+                    f"instead of {largest} in memory"
+                )
+            case "recomputed":
+                if self.cheap:
+                    return f"computed again: {needed}, and that costs no more than holding it"
+                return f"computed again: {needed}; saves {binary_size(self.largest)} of memory"
+            case "whole":
+                return f"{self.method} needs whole tensors; its result has {largest}"
+
+
+_SMALL = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
+
+
+def fates(plan: Plan) -> dict[Key, list[Fate]]:
+    """The fates of each merge that computes anything, the most tensors first."""
+    keys = node_keys(plan.optimised)
+    treated: dict[int, tuple[tuple[int, Treated], ...]] = {}
+    unheld: dict[int, tuple[int, ...]] = {}
+    found: dict[Key, dict[Treated, Fate]] = {}
+    for component, option in zip(plan.components, plan.choices, strict=True):
+        template = component.template
+        if id(option) not in treated:
+            treated[id(option)] = tuple(_treated(template, option))
+            unheld[id(option)] = _unheld_reads(template) if option.held else ()
+        size = component.numel * template.program.compute.itemsize
+        again = sum(component.loads[slot].tensor.nbytes for slot in unheld[id(option)])
+        for place, how in treated[id(option)]:
+            op = plan.optimised.nodes[component.nodes[place]].op
+            assert isinstance(op, Invoke)
+            for key in keys[component.nodes[place]]:
+                fate = found.setdefault(key, {}).setdefault(
+                    how, Fate(*how, op.invocation.method.name)
+                )
+                fate.tensors += 1
+                fate.bytes += size
+                fate.largest = max(fate.largest, size)
+                fate.saved += max(0, again - option.read) if how.how == "held" else 0
+    return {key: sorted(by.values(), key=lambda f: -f.tensors) for key, by in found.items()}
+
+
+def node_keys(graph: Graph) -> list[Sequence[Key]]:
+    """The keys of each node that calls a method: without a stage one for each output it is in."""
+    spans = [id(origin.span) for origin in graph.origins]
+    outputs: list[frozenset[int]] = [frozenset()] * len(graph.nodes)
+    keys: list[Sequence[Key]] = [()] * len(graph.nodes)
+    for index in range(len(graph.nodes) - 1, -1, -1):
+        node = graph.nodes[index]
+        stage = graph.origins[node.origin].stage
+        if isinstance(node.op, Write):
+            outputs[index] = frozenset((node.op.output,))
+        elif isinstance(node.op, Invoke):
+            span = spans[node.origin]
+            if stage:
+                keys[index] = (Key(span, stage, -1),)
+            else:
+                keys[index] = [Key(span, "", number) for number in sorted(outputs[index])]
+        if not stage and outputs[index]:
+            for i in node.inputs:
+                if not outputs[index] <= outputs[i]:
+                    outputs[i] |= outputs[index]
+    return keys
+
+
+def _treated(template: Template, option: Option) -> Iterator[tuple[int, Treated]]:
+    """(the place in a component, how its value is treated) of each call of a method."""
+    program = template.program
+    written = {node for node, _ in program.outputs}
+    counted = [sweep for sweep in option.sweeps if not sweep.only_ranks]
+    touched = [
+        {i for s in sweep.segments for i in (*s.elements, *s.fetches, *s.stores)} | {*sweep.held}
+        for sweep in counted
+    ]
+    stored = {i for sweep in counted for i in sweep.held}
+    worth = worth_holding(template)
+    for place, _, value in template.values:
+        needs = sum(value in sweep for sweep in touched)
+        how: How
+        if program.nodes[value].name == "whole_item":
+            how = "whole"
+        elif value in option.spilled:
+            how = "spilled"
+        elif value in stored:
+            how = "held"
+        elif needs > 1:
+            how = "recomputed"
+        else:
+            how = "written" if value in written else "fused"
+        yield place, Treated(how, needs, value not in worth)
+
+
+def _unheld_reads(template: Template) -> tuple[int, ...]:
+    """The slots that sweeps would read if they held nothing, as often as they would."""
+    return tuple(
+        slot
+        for sweep in sweeps(template.program)
+        if not sweep.only_ranks
+        for slot in sweep.reads
+    )
