@@ -9,8 +9,9 @@ from typing import Any
 
 from ..grammar import parse
 from ..grammar.diagnostics import Diagnostics, SourceText
-from ..ops.dtypes import float32
+from ..ops.dtypes import DType, float32
 from .bind import bind
+from .bound import Bound
 from .catalog import Catalog
 from .components import components
 from .lower import lower
@@ -52,8 +53,13 @@ def compile_recipe(
     emit("graph", lowered.graph)
     graph = optimise(lowered.graph)
     emit("optimized", graph)
-    found = components(graph, bound.settings.compute or float32, optimise_level)
+    found = components(graph, *_arithmetic(bound), optimise_level)
     workers = threads or len(os.sched_getaffinity(0))
     plan = make_plan(source, bound, lowered, graph, found, problems.warnings, workers, memory)
     emit("schedule", plan)
     return plan
+
+
+def _arithmetic(bound: Bound) -> tuple[DType, bool]:
+    """(compute dtype, whether NaN and infinity are refused) of a recipe."""
+    return bound.settings.compute or float32, bound.settings.nonfinite == "error"

@@ -85,12 +85,15 @@ class Component(NamedTuple):
         return count
 
 
-def components(graph: Graph, compute: DType, optimise: int = 1) -> list[Component]:
+def components(
+    graph: Graph, compute: DType, refuses_nonfinite: bool = True, optimise: int = 1
+) -> list[Component]:
     """The graph's components, in the order of their first output tensor.
 
-    optimise: from 2 on, sums may be taken apart in ways that change their last bits (`collapse`).
+    refuses_nonfinite: NaN or infinity in an input will be an error. optimise: from 2 on, sums may
+    be taken apart in ways that change their last bits (`collapse`).
     """
-    templates = _Templates(compute, optimise >= 2)
+    templates = _Templates(compute, refuses_nonfinite, optimise >= 2)
     return [_component(graph, group, templates) for group in _groups(graph)]
 
 
@@ -218,9 +221,10 @@ def _signature(node: Node, local: dict[int, int]) -> tuple[Any, ...]:
 class _Templates:
     """The templates made so far, by structure."""
 
-    def __init__(self, compute: DType, collapsing: bool) -> None:
+    def __init__(self, compute: DType, refuses_nonfinite: bool, collapsing: bool) -> None:
         self.known: dict[Any, Template] = {}
         self._compute = compute
+        self._refuses_nonfinite = refuses_nonfinite
         self._collapsing = collapsing
 
     def make(
@@ -241,6 +245,7 @@ class _Templates:
             inputs=tuple(assembly.inputs),
             outputs=tuple((values[place], dtype) for place, dtype in outputs),
             compute=self._compute,
+            refuses_nonfinite=self._refuses_nonfinite,
         )
         if self._collapsing:
             program, moved = collapse(program)

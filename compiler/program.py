@@ -26,13 +26,14 @@ class Program:
     Leaves: `input` (attr: its slot), `param` (attr: its place in the parameter vector), `const`,
     `numel`; a `bernoulli`'s attr is its place in the key vector. inputs: dtype of each slot.
     outputs: the node that each output stores and the dtype that it is rounded to. compute: dtype of
-    the elementwise arithmetic.
+    the elementwise arithmetic. refuses_nonfinite: whether NaN and infinity in an input are errors.
     """
 
     nodes: tuple[Node, ...]
     inputs: tuple[DType, ...]
     outputs: tuple[tuple[int, DType], ...]
     compute: DType
+    refuses_nonfinite: bool = True
 
     @cached_property
     def rowwise(self) -> bool:
@@ -60,7 +61,7 @@ class Segment:
     held ones, and those that row functions gave for this tile. scalars: scalar nodes that elements
     use. sums: reduction nodes. looks: steps of selections. writes: output numbers. stores: values
     put aside: those to be held, and the arguments of row functions. rows: the row functions to call
-    on the tile afterwards.
+    on the tile afterwards. checks: input slots to be checked for NaN and infinity.
     """
 
     elements: tuple[int, ...]
@@ -72,6 +73,7 @@ class Segment:
     writes: tuple[int, ...]
     stores: tuple[int, ...]
     rows: tuple[int, ...]
+    checks: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

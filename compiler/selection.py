@@ -32,10 +32,9 @@ def stage_graph(bound: Bound) -> networkx.DiGraph[str]:
     import networkx
 
     graph: networkx.DiGraph[str] = networkx.DiGraph()
-    stages = _stages(bound)
     for reference in bound.sources:
         graph.add_node(source_name(bound, reference), kind="source", value=None)
-    for stage in stages:
+    for stage in bound.stages:
         graph.add_node(stage.name, kind="stage", value=stage.value)
         for part in _parts(stage.value):
             graph.add_edge(_name(bound, part), stage.name)
@@ -104,23 +103,6 @@ def _parse(selector: str, graph: Iterable[str]) -> tuple[str, bool, bool, bool]:
         f"`{selector}` selects nothing: there is no stage, source or output `{name}`",
         hint=did_you_mean(name, known) or f"there are {listed}",
     )
-
-
-def _stages(bound: Bound) -> list[Stage]:
-    """Every stage that an output needs, inputs first."""
-    found: dict[Stage, None] = {}
-    pending: list[tuple[Expr, bool]] = [(o.value, False) for o in reversed(bound.outputs)]
-    seen: set[Expr] = set()
-    while pending:
-        here, done = pending.pop()
-        if done:
-            if isinstance(here, Stage):
-                found[here] = None
-        elif here not in seen:
-            seen.add(here)
-            pending.append((here, True))
-            pending += [(part, False) for part in reversed(children(here))]
-    return list(found)
 
 
 def _parts(value: Expr) -> list[Stage | Source]:

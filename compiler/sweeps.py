@@ -11,6 +11,7 @@ sweep's work on a tile in segments around it; one of whole tensors runs when a s
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..ops.primitives import Kind
@@ -45,13 +46,14 @@ def build_sweeps(program: Program, found: Sequence[Unit], grouping: Grouping) ->
         for i in group:
             last_use |= dict.fromkeys([*found[i].takes, *found[i].gives], number)
     done = set(items)
+    checked: set[int] = set() if program.refuses_nonfinite else set(range(len(program.inputs)))
     result = []
     for number, group in enumerate(grouping):
         jobs = [job for i in group for job in found[i].jobs]
         held = tuple(sorted(job.entry for job in jobs if job.field == "stores"))
         result.append(
             Sweep(
-                segments=_segments(program, jobs, done),
+                segments=_checking(_segments(program, jobs, done), checked),
                 held=held,
                 wholes=tuple(w for i in group if (w := found[i].whole) is not None),
                 frees=tuple(sorted(i for i, last in last_use.items() if last == number)),
@@ -59,6 +61,16 @@ def build_sweeps(program: Program, found: Sequence[Unit], grouping: Grouping) ->
         )
         done.update(held)
     return tuple(result)
+
+
+def _checking(segments: Sequence[Segment], checked: set[int]) -> tuple[Segment, ...]:
+    """The segments, each checking the inputs that none before it has read."""
+    found = []
+    for segment in segments:
+        new = tuple(slot for slot in segment.reads if slot not in checked)
+        checked.update(new)
+        found.append(replace(segment, checks=new))
+    return tuple(found)
 
 
 def _segments(program: Program, jobs: Sequence[Job], done: set[int]) -> tuple[Segment, ...]:

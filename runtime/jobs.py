@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ..compiler.components import Component
+from ..compiler.kernels.codec import STORAGE
 from ..compiler.kernels.source import sum_slots
 from ..compiler.options import Option
 from ..compiler.plan import CHUNK
@@ -22,6 +23,7 @@ from ..grammar.diagnostics import RunError
 from ..ops.method import MethodError
 from .buffers import Buffers, Tile
 from .files import Files
+from .finite import nonfinite_error
 from .functions import call_rows, call_whole
 from .held import Held, InMemory, Spilled
 from .scalars import Scalars, rank_slots
@@ -186,6 +188,9 @@ class Job:
             arguments += [values[index] for index in segment.stores]
             keys = self._scalars.keys
             work.kernel(*arguments, count, start, work.scalars, keys, cuts, found, counted)
+            if segment.checks and found[sum_slots(segment) - 1]:
+                checked = [(self.component.loads[s], inputs[s]) for s in segment.checks]
+                raise nonfinite_error(checked, start)
             self._write(segment, start, outputs)
             for index in segment.stores:
                 if index in self._sweep.held:
@@ -282,7 +287,10 @@ class Job:
         data = np.empty(load.tensor.nbytes, dtype=np.uint8)
         self._files.read(load, 0, data.data)
         found = torch.from_numpy(data).view(getattr(torch, load.tensor.dtype.name))
-        return found.reshape(load.tensor.shape).to(torch.float32)
+        whole = found.reshape(load.tensor.shape).to(torch.float32)
+        if self._program.refuses_nonfinite and not bool(whole.isfinite().all()):
+            raise nonfinite_error([(load, data.view(STORAGE[load.tensor.dtype.name]))], 0)
+        return whole
 
     def _rank(self, number: int, place: int, slot: int, buffers: Buffers) -> None:
         """Find the last equal that is kept: its tile from the counts, then its place in there."""

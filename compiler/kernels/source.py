@@ -47,8 +47,12 @@ class Source:
 
 
 def sum_slots(segment: Segment) -> int:
-    """How many float64 results a tile gives: the sums, then RANK_FIELDS for each ranking look."""
-    return len(segment.sums) + RANK_FIELDS * sum(look.ranks for look in segment.looks)
+    """How many float64 results a tile gives.
+
+    The sums; RANK_FIELDS for each ranking look; 1 or 0 for NaN or infinity in inputs it checks.
+    """
+    ranks = RANK_FIELDS * sum(look.ranks for look in segment.looks)
+    return len(segment.sums) + ranks + bool(segment.checks)
 
 
 def kernel_source(program: Program, segment: Segment) -> Source:
@@ -112,6 +116,7 @@ class _Writer:
         if not self.blocked:
             yield "    for e in range(np.uint64(count)):"
             yield from (f"        {line}" for line in self._elements())
+            yield from (f"    {line}" for line in self._verdict(0))
             return
         yield from (f"    {line}" for line in self._accumulators())
         yield f"    for first in range(0, count, {BLOCK}):"
@@ -124,6 +129,8 @@ class _Writer:
 
     def _hoisted(self) -> Iterator[str]:
         """Everything that is constant over the tile."""
+        if self.segment.checks:
+            yield f"top = {self.word}(0)"
         for place, index in enumerate(self.segment.scalars):
             if self.nodes[index].kind is Kind.FLAG:
                 yield f"s{index} = scalars[{place}] != 0.0"
@@ -159,6 +166,9 @@ class _Writer:
             if node.name == "input" and node.attr[0] in segment.reads:
                 slot = int(node.attr[0])
                 yield f"v{index} = {self._decoded(f'in{slot}[e]', program.inputs[slot])}"
+                if slot in segment.checks:
+                    yield f"bits{index} = {self.bits}(abs(v{index}))"
+                    yield f"top = bits{index} if bits{index} > top else top"
             elif index in segment.fetches:
                 yield f"v{index} = held{index}[e]"
             elif index in segment.elements:
@@ -339,3 +349,10 @@ class _Writer:
                 yield f"sums[{place}] = np.float64(equals{number})"
                 yield f"sums[{place + 1}] = np.float64(found{number})"
                 place += RANK_FIELDS
+        yield from self._verdict(place)
+
+    def _verdict(self, place: int) -> Iterator[str]:
+        """Whether an input that is checked holds NaN or infinity: their exponent is all ones."""
+        if self.segment.checks:
+            infinity = "0x7FF0000000000000" if self.wide else "0x7F800000"
+            yield f"sums[{place}] = 1.0 if top >= {self.word}({infinity}) else 0.0"

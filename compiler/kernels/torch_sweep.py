@@ -22,7 +22,7 @@ from ...ops.primitives import Kind
 from ...ops.streams import KEEP_BITS, keyed_bits_torch
 from ...ops.symbols import Node
 from ..program import DIGIT_BITS, Look, Program, Segment, digit_shift, digit_width
-from .source import RANK_FIELDS
+from .source import RANK_FIELDS, sum_slots
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -82,6 +82,10 @@ class _TorchSegment:
         tile = _Tile(int(count), int(start), keys, cuts, self._device, {})
         incoming = len(self._segment.reads) + len(self._segment.fetches)
         self._load(tile, buffers[:incoming], scalars)
+        if self._segment.checks:
+            inputs = [tile.values[self._input_nodes[slot]] for slot in self._segment.checks]
+            finite = all(bool(torch.isfinite(value).all()) for value in inputs)
+            sums[sum_slots(self._segment) - 1] = 0.0 if finite else 1.0
         for index in self._segment.elements:
             value = self._primitive(tile, index, self._program.nodes[index])
             tile.values[index] = value.expand(tile.count)

@@ -1,20 +1,19 @@
 """Plan -> its stages: a tree where a shared stage is drawn once, and the facts of each.
 
-./merge-14-v0.1  slerp t=[0, 0.5, 1]  291 tensors
-├─ core  dare_ties of 14  291 tensors, used 2 times
+./merge-14-v0.1  slerp t=[0, 0.5, 1]    291  14.5 GB  written
+├─ core  dare_ties of 14, used 2 times  291  14.5 GB  held
 │  ├─ base mistralai/Mistral-7B-v0.1
 │  └─ …
 └─ janai-hq/trinity-v1
-./merge-14-v0.2  slerp t=[0, 0.5, 1]  291 tensors
+./merge-14-v0.2  slerp t=[0, 0.5, 1]    291  14.5 GB  written
 ├─ janai-hq/trinity-v1
 └─ core  (above)
 """
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,92 +24,125 @@ from ..bound import Stage as StageExpr
 from ..graph import Graph, Invoke
 from ..graph_text import value_text
 from ..plan import Plan
+from ..selection import output_name, source_name
 from ..structure import children
-from .units import count
+from .treatment import WORDS, Fate, Key, fates, node_keys
+from .units import count, decimal_size
 
 _MATCH_WIDTH = 48
+Shown = Callable[[str], bool]
+"""Whether a name of the stage graph is to be shown."""
 
 
 @dataclass(frozen=True)
 class StageFacts:
-    """A stage or output: its outermost operation, how many inputs that has, how often it is used.
+    """A stage or output: its outermost operation, what that merges, how often it is used.
 
     tensors: those that the operation computes; folded: those that need no computing (a source's
-    tensor as it is). output: whether it is a `save`.
+    tensor as it is). bytes: of what it computes, in the dtype that its inputs promote to. kind:
+    `stage`, or `output` for a `save`. treatments: what becomes of its tensors, and why.
     """
 
     name: str
+    kind: str
     operation: str
     inputs: int
     tensors: int
     folded: int
+    bytes: int
     uses: int
-    output: bool
+    treatments: tuple[Fate, ...]
+
+    @property
+    def output(self) -> bool:
+        return self.kind == "output"
 
 
-def stage_facts(plan: Plan) -> list[StageFacts]:
-    """Every stage, inputs first, then every output."""
-    counts = _Counts(plan)
-    facts = [
-        _facts(counts, stage.name, stage.value, counts.uses[stage], False)
-        for stage in plan.bound.stages
-    ]
-    facts += [_facts(counts, str(o.path), o.value, 1, True) for o in plan.bound.outputs]
-    return facts
+class Line(NamedTuple):
+    """A line of the tree: its text, and the tensors, size and treatment of what it shows."""
+
+    text: str
+    tensors: str = ""
+    size: str = ""
+    how: str = ""
 
 
-def stage_tree(plan: Plan) -> Iterator[str]:
-    """The lines of the tree."""
-    tree = _Tree(plan)
-    for output in plan.bound.outputs:
-        yield from tree.draw(_Branch("", "", shown_path(str(output.path))), output.value)
-
-
-def shown_path(path: str) -> str:
-    """A path as a person would type it here: relative where that is shorter."""
-    relative = os.path.relpath(path)
-    if relative.startswith(".." + os.sep + "..") or len(relative) > len(path):
-        return path
-    return relative if relative.startswith(".") else os.path.join(".", relative)
-
-
-class _Counts:
-    """Tensors that each merge computes, before and after optimisation, and each stage's uses."""
+class Stages:
+    """The stages of a plan, with what is counted once for all of them."""
 
     def __init__(self, plan: Plan):
-        self.before = _computed(plan.graph)
-        self.after = _computed(plan.optimised)
+        self.plan = plan
+        self._before = _calls(plan.graph)
+        self._after = _calls(plan.optimised)
+        self._fates = fates(plan)
         self.uses: Counter[Expr] = Counter(output.value for output in plan.bound.outputs)
         seen: set[Expr] = set()
-        stack: list[Expr] = [output.value for output in plan.bound.outputs]
-        while stack:
-            here = stack.pop()
+        pending: list[Expr] = [output.value for output in plan.bound.outputs]
+        while pending:
+            here = pending.pop()
             if here not in seen:
                 seen.add(here)
                 below = children(here)
                 self.uses.update(below)
-                stack.extend(below)
+                pending.extend(below)
 
-    def of(self, merge: Merge) -> tuple[int, int]:
-        """(computed, folded)."""
-        after = self.after[id(merge.span)]
-        return after, max(0, self.before[id(merge.span)] - after)
+    def facts(self) -> list[StageFacts]:
+        """Every stage, inputs first, then every output."""
+        bound = self.plan.bound
+        found = [
+            self._facts(stage.name, "stage", stage.value, self.uses[stage], stage.name, -1)
+            for stage in bound.stages
+        ]
+        found += [
+            self._facts(output_name(output), "output", output.value, 1, "", number)
+            for number, output in enumerate(bound.outputs)
+        ]
+        return found
+
+    def of(self, merge: Merge, stage: str, output: int) -> tuple[int, int, int, Sequence[Fate]]:
+        """(tensors computed, folded, bytes computed, fates) of a merge where it stands."""
+        key = Key(id(merge.span), stage, -1 if stage else output)
+        after, nbytes = self._after.get(key, (0, 0))
+        before, _ = self._before.get(key, (0, 0))
+        return after, max(0, before - after), nbytes, self._fates.get(key, [])
+
+    def tree(self, shown: Shown = lambda name: True) -> Iterator[Line]:
+        """The lines of the tree; parts that aren't to be shown are only counted."""
+        tree = _Tree(self, shown)
+        for number, output in enumerate(self.plan.bound.outputs):
+            name = output_name(output)
+            if shown(name):
+                yield from tree.draw(_Branch("", "", name, "", number), output.value)
+        for stage in reversed(self.plan.bound.stages):
+            if shown(stage.name) and stage not in tree.drawn:
+                yield from tree.draw(_Branch("", "", "", "", -1), stage)
+        for source in tree.missing_sources():
+            yield Line(source)
+
+    def _facts(
+        self, name: str, kind: str, value: Expr, uses: int, stage: str, output: int
+    ) -> StageFacts:
+        tensors, folded, nbytes, found = 0, 0, 0, ()
+        if isinstance(value, Merge):
+            tensors, folded, nbytes, found = self.of(value, stage, output)  # type: ignore[assignment]
+        inputs = len(children(value))
+        return StageFacts(
+            name, kind, operation(value), inputs, tensors, folded, nbytes, uses, tuple(found)
+        )
 
 
-def _computed(graph: Graph) -> Counter[int]:
-    """Calls of methods by the identity of their merge's span."""
-    found: Counter[int] = Counter()
-    spans = [id(origin.span) for origin in graph.origins]
-    for node in graph.nodes:
-        if isinstance(node.op, Invoke):
-            found[spans[node.origin]] += 1
+def _calls(graph: Graph) -> dict[Key, tuple[int, int]]:
+    """(calls of methods, bytes of their results) by merge."""
+    found: dict[Key, tuple[int, int]] = {}
+    for node, keys in zip(graph.nodes, node_keys(graph), strict=True):
+        if keys and isinstance(node.op, Invoke):
+            nbytes = node.type.dtype.itemsize
+            for size in node.type.shape:
+                nbytes *= size
+            for key in keys:
+                calls, total = found.get(key, (0, 0))
+                found[key] = calls + 1, total + nbytes
     return found
-
-
-def _facts(counts: _Counts, name: str, value: Expr, uses: int, output: bool) -> StageFacts:
-    tensors, folded = counts.of(value) if isinstance(value, Merge) else (0, 0)
-    inputs = len(children(value))
-    return StageFacts(name, operation(value), inputs, tensors, folded, uses, output)
 
 
 def operation(value: Expr) -> str:
@@ -131,48 +163,84 @@ def operation(value: Expr) -> str:
 
 
 class _Branch(NamedTuple):
-    """Where a node of the tree hangs: its own lines' beginnings, and what is said before it."""
+    """Where a node of the tree hangs: its own lines' beginnings, what is said before it, its stage.
+
+    output: the number of the output that it is drawn in.
+    """
 
     first: str
     rest: str
     label: str
+    stage: str
+    output: int
 
 
 class _Tree:
-    def __init__(self, plan: Plan):
-        self._counts = _Counts(plan)
-        self._drawn: set[Expr] = set()
+    def __init__(self, stages: Stages, shown: Shown):
+        self._stages = stages
+        self._shown = shown
+        self.drawn: set[Expr] = set()
+        self._sources: set[str] = set()
 
-    def draw(self, branch: _Branch, value: Expr, columns: str = "") -> Iterator[str]:
+    def draw(self, branch: _Branch, value: Expr, columns: str = "") -> Iterator[Line]:
         words = [branch.label] if branch.label else []
         while isinstance(value, StageExpr):
             words.append(value.name)
-            if value in self._drawn:
-                yield branch.first + "  ".join([*words, "(above)" + columns])
+            if value in self.drawn:
+                yield Line(branch.first + "  ".join([*words, "(above)" + columns]))
                 return
-            self._drawn.add(value)
-            uses = self._counts.uses[value]
+            self.drawn.add(value)
+            branch = branch._replace(stage=value.name)
+            uses = self._stages.uses[value]
             value = value.value
             if uses > 1:
                 columns = f"  used {uses} times{columns}"
-        words.append(self._describe(value))
-        yield branch.first + "  ".join(words) + columns
-        items = list(self._items(value))
-        for number, (label, item, own) in enumerate(items):
-            last = number == len(items) - 1
-            first, rest = ("└─ ", "   ") if last else ("├─ ", "│  ")
-            below = _Branch(branch.rest + first, branch.rest + rest, label)
-            yield from self.draw(below, item, own)
+        text, *cells = self._describe(value, branch)
+        yield Line(branch.first + "  ".join([*words, text]) + columns, *cells)
+        yield from self._below(value, branch)
 
-    def _describe(self, value: Expr) -> str:
+    def _below(self, value: Expr, branch: _Branch) -> Iterator[Line]:
+        items = list(self._items(value))
+        kept = [item for item in items if self._visible(item[1])]
+        hidden = len(items) - len(kept)
+        for number, (label, item, own) in enumerate(kept):
+            last = number == len(kept) - 1 and not hidden
+            first, rest = ("└─ ", "   ") if last else ("├─ ", "│  ")
+            below = branch._replace(
+                first=branch.rest + first, rest=branch.rest + rest, label=label
+            )
+            yield from self.draw(below, item, own)
+        if hidden:
+            yield Line(f"{branch.rest}└─ ({count(hidden, 'input')} not selected)")
+
+    def missing_sources(self) -> Iterator[str]:
+        """Sources that are to be shown and haven't been drawn beneath a stage."""
+        bound = self._stages.plan.bound
+        for reference in bound.sources:
+            if reference not in self._sources and self._shown(source_name(bound, reference)):
+                yield reference
+
+    def _visible(self, value: Expr) -> bool:
+        if isinstance(value, StageExpr):
+            return self._shown(value.name)
+        if isinstance(value, Source):
+            return self._shown(source_name(self._stages.plan.bound, value.reference))
+        return True
+
+    def _describe(self, value: Expr, branch: _Branch) -> tuple[str, ...]:
+        """(text, tensors, size, treatment)."""
+        if isinstance(value, Source):
+            self._sources.add(value.reference)
         if not isinstance(value, Merge):
-            return operation(value)
-        computed, folded = self._counts.of(value)
+            return (operation(value),)
+        computed, _, nbytes, found = self._stages.of(value, branch.stage, branch.output)
         rows = len(value.rows)
         of = f" of {rows}" if value.method.sources[1] is None else ""
         text = value.method.name + of + _settings(value.method.settings, value.settings)
-        text += f"  {count(computed, 'tensor')}"
-        return text + (f", {folded:,} taken as they are" if folded else "")
+        if not computed:
+            return text, "0", "", "as is"
+        how = WORDS[found[0].how] + ("*" if len(found) > 1 else "") if found else ""
+        return text, f"{computed:,}", decimal_size(nbytes), how
 
     def _items(self, value: Expr) -> Iterator[tuple[str, Expr, str]]:
         """(label, expression, its columns) of each part."""

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 from kernels.harness import Call
-from mergec.grammar.diagnostics import RecipeError
+from mergec.compiler.graph_text import parse_graph, print_graph
+from mergec.grammar.diagnostics import RecipeError, RunError
 from mergec.ops.method import find_method
 from mergec.ops.whole import one_thread
 from methods import reference_beyond as reference
@@ -221,6 +222,37 @@ def test_regmean_solves_where_there_are_grams_and_averages_elsewhere(folder: Pat
         else:
             wanted = (m1[name] + m2[name]) / 2
         _assert_close(x, wanted)
+
+
+def test_infinity_in_a_gram_matrix_is_refused_by_name(folder: Path) -> None:
+    grams = read_checkpoint(folder / "g2")
+    name = next(iter(grams))
+    grams[name][1, 2] = float("inf")
+    write_checkpoint(folder / "g2", grams, {})
+    with pytest.raises(RunError, match=f"`{name}` of ./g2 holds NaN or infinity"):
+        _run(folder, 'regmean { "./m1" statistics="./g1", "./m2" statistics="./g2" }')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'lines { base = "./b", "./m1" }',
+        'fisher { "./m1" statistics="./f1", "./m2" statistics="./f2" weight=2 }',
+        'regmean { "./m1" statistics="./g1", "./m2" statistics="./g2" }',
+    ],
+)
+def test_the_graph_prints_and_reads_back(folder: Path, text: str) -> None:
+    plan = plan_recipe(f'let o = {text}\nsave o to "./o"\n', folder / "out", folder=folder)
+    for graph in (plan.graph, plan.optimised):
+        printed = list(print_graph(graph))
+        again = parse_graph("\n".join(printed), plan.bound.sources.values(), [plan.source])
+        assert list(print_graph(again)) == printed
+
+
+def test_the_plan_counts_what_functions_of_whole_tensors_read(folder: Path) -> None:
+    text = 'regmean { "./m1" statistics="./g1", "./m2" statistics="./g2" }'
+    report = merge(f'let o = {text}\nsave o to "./o"\n', folder / "out", folder=folder)
+    assert report.bytes_read == report.planned_read
 
 
 def test_a_model_of_weight_0_takes_its_statistics_with_it(folder: Path) -> None:

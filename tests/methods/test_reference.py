@@ -58,8 +58,8 @@ ROWS: dict[str, tuple[Callable[..., Array], float]] = {
 }
 """method -> its formula, and how far a result may be off in parts of the largest magnitude."""
 
-CHOICES = {"arcee_fusion": 1e-4}
-"""Methods whose threshold hangs on rounding: which share of elements may fall on its other side."""
+CHOICES = {"arcee_fusion": 1e-4, "della": 1e-4, "della_linear": 1e-4}
+"""Methods whose threshold or ranks hang on rounding: which share of elements may fall otherwise."""
 
 SHAPES: tuple[tuple[int, ...], ...] = ((1,), (37,), (24, 40), (40, 24), (3, 5, 7), (300, 500))
 CASES = [

@@ -1,0 +1,1 @@
+"""Parts of a plan's page: the stage graph and its layout, the memory timeline, tables, markup."""
