@@ -12,6 +12,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from .version import __version__
+
 if TYPE_CHECKING:
     from . import errors
     from .api import compile, run
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     from .in_memory import merge
     from .runtime.report import Report
     from .runtime.run import Progress
-
-__version__ = "0.1.0"
 
 __all__ = ["Plan", "Progress", "Report", "__version__", "compile", "errors", "merge", "run"]
 

@@ -2,7 +2,7 @@
 
 The kernels have no transcendental functions of elements, whose last digits differ between
 libraries. eˣ - 1 is a series on x/256, doubled eight times by e^2y - 1 = (e^y - 1)(e^y + 1), which
-loses no digits where x is small; good to a few float32 roundings up to 1, and to 1e-5 at 80.
+loses no digits where x is small: right to 7e-7 up to 1, 4e-6 up to 10 and 3e-5 up to 88.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from .functions import minimum, where
 
 _DOUBLINGS = 8
-_TERMS = 6
+_TERMS = 8
 _FAR = 10.0
 """tanh is 1 in float32 from here on."""
 

@@ -6,6 +6,7 @@ import importlib.util
 from collections.abc import Callable
 from typing import Literal, Protocol
 
+from ..compiler.kernels.cache import is_cached, load_kernel
 from ..compiler.kernels.source import kernel_source
 from ..compiler.program import Program, Segment
 from ..grammar.diagnostics import ResourceError
@@ -33,8 +34,6 @@ class NumbaBackend:
         self.compiled = 0
 
     def kernel(self, program: Program, segment: Segment, busy: Busy) -> Callable[..., None]:
-        from ..compiler.kernels.cache import is_cached, load_kernel
-
         source = kernel_source(program, segment)
         if is_cached(source):
             return load_kernel(source)

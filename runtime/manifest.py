@@ -6,14 +6,13 @@ from typing import Any
 
 from ..compiler.plan import Plan
 from ..compiler.structure import sources_of
+from ..version import __version__
 
 FORMAT_VERSION = 1
 
 
 def manifest(plan: Plan, number: int, backend: str) -> dict[str, Any]:
     """The manifest of one output: recipe, resolved sources, versions. Plain data, no times."""
-    from .. import __version__
-
     output = plan.bound.outputs[number]
     sources = sources_of(output.value)
     return {

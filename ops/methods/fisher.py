@@ -42,6 +42,7 @@ def fisher(
     ]
     total = combine(shares, [1.0] * len(shares))
     known = total > 0.0
-    mean = combine(xs, weight) / combine(weight, [1.0] * len(shares))
+    weights: list[Any] = list(weight)
+    mean = combine(xs, weights) / combine(weights, [1.0] * len(weights))
     informed = combine(xs, shares) / where(known, total, 1.0)
     return where(known, informed, mean)  # type: ignore[no-any-return]

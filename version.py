@@ -1,0 +1,3 @@
+"""The version, for every layer: this module imports nothing."""
+
+__version__ = "0.1.0"
