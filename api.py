@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from .compiler import compile_recipe
 from .compiler.plan import Memory, Plan
+from .compiler.plan_file import SUFFIX, load_plan, save_plan
 from .grammar.diagnostics import RecipeError, ResourceError, SourceText
 from .grammar.printing import number
 from .grammar.tokens import SIZE_UNITS
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from .runtime.report import Report
     from .runtime.run import Watch
 
-__all__ = ["compile", "memory_limit", "read_recipe", "run"]
+__all__ = ["compile", "memory_limit", "read_plan", "read_recipe", "run", "write_plan"]
 
 PathLike: TypeAlias = str | os.PathLike[str]
 _SIZE = re.compile(r"\s*([+-]?[0-9]*\.?[0-9]+)\s*([A-Za-z]*)\s*")
@@ -81,6 +82,7 @@ def run(
 ) -> Report:
     """Compute every output of a plan, or of a recipe that is compiled first as `compile` does.
 
+    plan: a plan, the path of a `.mplan` file (see `read_plan`), or a recipe.
     watch: called about ten times a second with how far the run is (bytes, tensors). backend:
     `numba` for generated kernels, `torch` for torch operations; `auto` is numba on the CPU where it
     is installed. device: where tensors are computed, such as `cuda`; other than `cpu` needs torch.
@@ -91,12 +93,27 @@ def run(
     """
     from .runtime.run import run_plan  # loads numpy, which compiling doesn't need
 
-    if isinstance(plan, Plan):
+    saved = not isinstance(plan, Plan) and os.fspath(plan).endswith(SUFFIX)
+    if isinstance(plan, Plan) or saved:
         if models or set or any(option is not None for option in (out, memory, threads)):
             raise TypeError("a plan has its models, parameters, outputs and limits: recompile it")
+        plan = plan if isinstance(plan, Plan) else read_plan(plan)
     else:
         plan = compile(plan, models=models, set=set, out=out, memory=memory, threads=threads)
     return run_plan(plan, backend=backend, device=device, watch=watch)
+
+
+def write_plan(plan: Plan, path: PathLike) -> None:
+    """Save a plan, so that `run` can run exactly this one later. Raises RunError E0603."""
+    save_plan(plan, Path(os.fspath(path)).expanduser())
+
+
+def read_plan(path: PathLike) -> Plan:
+    """The plan of a `.mplan` file, if its recipe and its sources are still what they were.
+
+    Raises RunError E0620 to E0624 with what has changed, and what `compile` raises.
+    """
+    return load_plan(Path(os.fspath(path)).expanduser())
 
 
 def read_recipe(path: PathLike) -> SourceText:

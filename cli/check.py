@@ -20,7 +20,7 @@ FORMAT_VERSION = 1
 @click.argument("files", metavar="RECIPE…", nargs=-1, required=True)
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
 @quiet_option
-@recipe_options
+@recipe_options()
 def command(files: tuple[str, ...], form: str, quiet: bool, **options: Any) -> None:
     """Check recipes without running them.
 

@@ -60,7 +60,7 @@ def _demonstrate(ctx: click.Context, folder: Path) -> None:
     ctx.invoke(check, files=(str(recipe),), form="text", quiet=False, models=(models,), values=())
     _say(f"mergec plan {again}")
     plan = options.compile(str(recipe))
-    show_plan(str(recipe), plan, options, as_json=False)
+    show_plan(plan, options.again(str(recipe)), as_json=False)
     _say(f"mergec run {again}")
     report = execute(plan, "auto", "cpu", quiet=False)
     for path in report.outputs:

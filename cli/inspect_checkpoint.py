@@ -14,8 +14,8 @@ import click
 from ..compiler.catalog import Catalog
 from ..compiler.checkpoint import Checkpoint
 from ..compiler.layers import Layers
+from ..compiler.printing.columns import table
 from ..compiler.printing.plan_facts import dtypes_of
-from ..compiler.printing.plan_text import table
 from ..compiler.printing.units import count, decimal_size
 from ..grammar.diagnostics import CheckpointError, SourceText, Span
 from .options import collector_off, json_option, models_option

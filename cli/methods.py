@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..compiler.graph_text import value_text
-from ..compiler.printing.plan_text import table
+from ..compiler.printing.columns import table
 from ..grammar.diagnostics import RecipeError, did_you_mean
 from ..ops.method import Method, Parameter, find_method, method_names
 from .options import json_option

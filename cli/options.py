@@ -13,8 +13,9 @@ from typing import Any, Literal, TypeVar
 
 import click
 
-from ..api import compile, memory_limit
+from ..api import compile, memory_limit, read_plan
 from ..compiler.plan import Memory, Plan
+from ..compiler.plan_file import SUFFIX
 from ..grammar.diagnostics import ResourceError
 from .failure import BadValue
 
@@ -62,13 +63,11 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print only data and errors.")
 file_argument = click.argument("file", metavar="RECIPE")
 
+_OUT_HELP = "Where to write; of several outputs, their folder."
 _RECIPE_OPTIONS = (
     models_option,
     click.option(
         "--set", "values", multiple=True, type=Assignment(), help="Give a `param` its value."
-    ),
-    click.option(
-        "-o", "--out", metavar="PATH", help="Where to write; of several outputs, their folder."
     ),
     click.option(
         "--memory", type=Limit(), help="Most memory for buffers and held tensors: 8GiB, or min."
@@ -111,6 +110,22 @@ class RecipeOptions:
                 emit=emit,
             )
 
+    def plan(self, file: str) -> Plan:
+        """The plan of a recipe's file, or the one that a plan file holds."""
+        if not file.endswith(SUFFIX):
+            return self.compile(file)
+        if self != RecipeOptions():
+            raise click.UsageError(
+                f"{file} has its own models, parameters, output and limits: "
+                f"leave out {self.arguments()}, or plan again with it"
+            )
+        with collector_off():
+            return read_plan(file)
+
+    def again(self, file: str) -> str:
+        """The command that runs a file with these flags."""
+        return f"mergec run {shlex.quote(file)} {self.arguments()}".rstrip()
+
     def arguments(self) -> str:
         """The flags as a person would type them again."""
         words: list[str] = []
@@ -119,17 +134,36 @@ class RecipeOptions:
         for name, text in self.values:
             words += ["--set", f"{name}={text}"]
         words += ["--out", self.out] if self.out is not None else []
-        words += ["--memory", str(self.memory)] if self.memory is not None else []
+        words += ["--memory", _limit_text(self.memory)] if self.memory is not None else []
         words += ["--threads", str(self.threads)] if self.threads is not None else []
         words += [f"-O{self.optimise}"] if self.optimise != 1 else []
         return shlex.join(words)
 
 
-def recipe_options(function: _F) -> _F:
-    """Add the shared flags to a command; it gets them as `**options` of RecipeOptions."""
-    for option in reversed(_RECIPE_OPTIONS):
-        function = option(function)
-    return function
+def _limit_text(limit: Memory) -> str:
+    """A limit in the largest unit that divides it."""
+    units = (("GiB", 2**30), ("MiB", 2**20), ("GB", 10**9), ("MB", 10**6))
+    if isinstance(limit, int):
+        for unit, size in units:
+            if limit % size == 0:
+                return f"{limit // size}{unit}"
+    return str(limit)
+
+
+def recipe_options(*, short_out: bool = True) -> Callable[[_F], _F]:
+    """Adds the shared flags to a command; it gets them as `**options` of RecipeOptions.
+
+    short_out: whether `-o` is `--out`.
+    """
+    names = ["-o", "--out"] if short_out else ["--out"]
+    out = click.option(*names, "out", metavar="PATH", help=_OUT_HELP)
+
+    def decorate(function: _F) -> _F:
+        for option in reversed((*_RECIPE_OPTIONS, out)):
+            function = option(function)
+        return function
+
+    return decorate
 
 
 @contextmanager

@@ -25,7 +25,7 @@ Backend = Literal["auto", "numba", "torch"]
 
 @click.command("run")
 @file_argument
-@recipe_options
+@recipe_options()
 @click.option("-n", "--dry-run", is_flag=True, help="Only show the plan.")
 @click.option(
     "--backend",
@@ -45,7 +45,7 @@ def command(
     quiet: bool,
     **options: Any,
 ) -> None:
-    """Run a recipe.
+    """Run a recipe, or a plan that `mergec plan -o` saved.
 
     Checkpoints are read, merged and written tile by tile; an output appears under its name only
     when all of it is there. Paths of the outputs are printed on stdout, a report on stderr.
@@ -53,11 +53,12 @@ def command(
     \b
     mergec run merge.merge --models ./models --out ./merged
     mergec run merge.merge --memory 4GiB --threads 8 --set strength=0.6
+    mergec run merge.mplan
     """
     settings = RecipeOptions(**options)
-    plan = settings.compile(file)
+    plan = settings.plan(file)
     if dry_run:
-        show_plan(file, plan, settings, as_json)
+        show_plan(plan, settings.again(file), as_json)
         return
     if not quiet:
         show_diagnostics(plan.warnings)

@@ -16,7 +16,7 @@ from .catalog import Catalog
 from .components import components
 from .lower import lower
 from .passes import optimise
-from .plan import Memory, Plan, make_plan
+from .plan import Memory, Plan, Request, make_plan
 from .signatures import signature_of
 
 Emit = Callable[[str, Any], None]
@@ -55,7 +55,10 @@ def compile_recipe(
     emit("optimized", graph)
     found = components(graph, *_arithmetic(bound), optimise_level)
     workers = threads or len(os.sched_getaffinity(0))
-    plan = make_plan(source, bound, lowered, graph, found, problems.warnings, workers, memory)
+    request = Request(folder, tuple(models), dict(overrides or {}), out, optimise_level)
+    plan = make_plan(
+        request, source, bound, lowered, graph, found, problems.warnings, workers, memory
+    )
     emit("schedule", plan)
     return plan
 

@@ -186,9 +186,14 @@ def grouping_peak(
     sizes: dict[int, int],
     scratch: Sequence[int],
 ) -> int:
-    """Most bytes that are held at once when units are grouped in sweeps like this."""
+    """Most bytes that are held at once when units are grouped in sweeps like this.
+
+    What units that aren't grouped yet will read back is held to the end.
+    """
     first: dict[int, int] = {}
     last: dict[int, int] = {}
+    grouped = {i for group in grouping for i in group}
+    waiting = {v for i, unit in enumerate(found) if i not in grouped for v in unit.takes}
     for number, group in enumerate(grouping):
         for i in group:
             for value in found[i].gives:
@@ -196,6 +201,7 @@ def grouping_peak(
                 last.setdefault(value, number)
             for value in found[i].takes:
                 last[value] = number
+    last |= {value: len(grouping) for value in waiting if value in first}
     return max(
         (
             sum(sizes[v] for v in first if first[v] <= number <= last[v])

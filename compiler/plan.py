@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from .graph import Graph, Load, Write
 from .layout import Layout, plan_layout
 from .lower import Lowered
 from .options import Option, options
+from .printing.units import binary_size, count
 from .structure import Structures
 
 FIXED_BYTES = 170 * 2**20
@@ -30,12 +31,27 @@ Memory: TypeAlias = int | Literal["min"] | None
 
 
 class Tradeoff(NamedTuple):
-    """A row of the frontier: what a plan within `peak` bytes reads, spills and takes (nominal)."""
+    """A row of the frontier: what a plan within `peak` bytes reads, spills and takes (nominal).
+
+    choices: for each component the way to run it, as in `Plan.choices`.
+    """
 
     peak: int
     read: int
     spilled: int
     seconds: float
+    choices: tuple[Option, ...]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a recipe is compiled with, beside its text; the arguments of `compile_recipe`."""
+
+    folder: Path
+    models: tuple[Path, ...]
+    overrides: Mapping[str, str]
+    out: str | None
+    optimise: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +63,7 @@ class Plan:
     limit: the memory limit in bytes that the choices keep within.
     """
 
+    request: Request
     source: SourceText
     bound: Bound
     graph: Graph
@@ -121,22 +138,24 @@ class Plan:
         limits = sorted({needed_bytes(o, self.threads) for way in set(ways) for o in way})
         rows: list[Tradeoff] = []
         for limit in reversed(limits):
-            picked = [_fastest(way, limit, self.threads) for way in ways]
-            chosen = [option for option in picked if option is not None]
-            if len(chosen) < len(picked):
+            fastest = {way: _fastest(way, limit, self.threads) for way in set(ways)}
+            chosen = tuple(option for way in ways if (option := fastest[way]) is not None)
+            if len(chosen) < len(ways):
                 break
             row = Tradeoff(
                 max(needed_bytes(o, self.threads) for o in chosen),
                 sum(o.read for o in chosen),
                 sum(o.spilled_bytes for o in chosen),
                 sum(o.seconds for o in chosen),
+                chosen,
             )
-            if not rows or row != rows[-1]:
+            if not rows or row[:-1] != rows[-1][:-1]:
                 rows.append(row)
         return rows
 
 
 def make_plan(
+    request: Request,
     source: SourceText,
     bound: Bound,
     lowered: Lowered,
@@ -152,6 +171,7 @@ def make_plan(
     """
     limit, choices = _choose(found, threads, memory)
     return Plan(
+        request=request,
         source=source,
         bound=bound,
         graph=lowered.graph,
@@ -228,8 +248,12 @@ def _too_little(
     methods = ", ".join(dict.fromkeys(method for _, method, _ in component.template.values))
     error = ResourceError.of(
         "E0506",
-        f"{limit} bytes of memory are too few: `{name}` ({methods or 'copy'}) needs {least[worst]}",
-        notes=(f"with {threads} threads, each with its own tile buffers",),
+        f"{binary_size(limit)} of memory are too little: step {worst + 1} of {len(found)}, "
+        f"`{name}` ({methods or 'copy'}), needs {binary_size(least[worst])}",
+        notes=(
+            f"the limit is {limit:,} bytes, the step needs {least[worst]:,}",
+            f"with {count(threads, 'worker')}, each with its own tile buffers",
+        ),
         hint=f"the smallest limit that works is {-(-least[worst] // 2**20)}MiB"
         + ("; fewer `--threads` need less" if threads > 1 else ""),
     )

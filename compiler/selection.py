@@ -1,10 +1,10 @@
 """Bound recipe -> its stage graph; selectors such as `+core` -> the part of it that they mean.
 
-    core         the stage (or source, or output) of that name
-    +core        with all that it is made of
-    core+        with all that is made of it
-    +core+       both
-    @core        with all that is made of it, and all that any of those is made of
+core         the stage (or source, or output) of that name
++core        with all that it is made of
+core+        with all that is made of it
++core+       both
+@core        with all that is made of it, and all that any of those is made of
 """
 
 from __future__ import annotations

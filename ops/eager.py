@@ -1,7 +1,7 @@
 """The primitives on torch tensors: the reference that compiled sweeps are checked against.
 
-Elementwise primitives keep the dtype of their tensors; reductions return Python floats computed in
-float64. Importing this module imports torch.
+Elementwise primitives keep the dtype of their tensors. Scalars are tensors without dimensions in
+float64, which divide as IEEE says where Python would raise. Importing this module imports torch.
 """
 
 from __future__ import annotations
@@ -26,13 +26,9 @@ def _eager(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @_eager
 def where(condition: Any, x: Any, y: Any) -> Any:
-    return (
-        torch.where(condition, x, y)
-        if isinstance(condition, torch.Tensor)
-        else x
-        if condition
-        else y
-    )
+    if isinstance(condition, torch.Tensor):
+        return torch.where(condition, x, y)
+    return x if condition else y
 
 
 @_eager
@@ -61,13 +57,33 @@ def numel(x: torch.Tensor) -> float:
 
 
 @_eager
-def dot(x: torch.Tensor, y: torch.Tensor) -> float:
-    return float(torch.dot(x.flatten().double(), y.flatten().double()))
+def dot(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return torch.dot(x.flatten().double(), y.flatten().double())
 
 
 @_eager
-def _sum(x: torch.Tensor) -> float:
-    return float(x.sum(dtype=torch.float64))
+def _sum(x: torch.Tensor) -> torch.Tensor:
+    return x.sum(dtype=torch.float64)
+
+
+@_eager
+def sin(x: torch.Tensor) -> torch.Tensor:
+    return torch.sin(x)
+
+
+@_eager
+def cos(x: torch.Tensor) -> torch.Tensor:
+    return torch.cos(x)
+
+
+@_eager
+def arccos(x: torch.Tensor) -> torch.Tensor:
+    return torch.arccos(x)
+
+
+@_eager
+def floor(x: torch.Tensor) -> torch.Tensor:
+    return torch.floor(x)
 
 
 class EagerSelection(NamedTuple):
@@ -97,20 +113,21 @@ def cut_magnitude(selection: EagerSelection) -> float:
 @_eager
 def host(*args: Any) -> Any:
     *values, path = args
-    return named_function(path)(*values)
+    return named_function(path)(*(float(value) for value in values))
 
 
 @_eager
 def rows(*args: Any) -> Any:
     *values, path = args
-    shape = next(value.shape for value in values if isinstance(value, torch.Tensor))
+    shape = max((v.shape for v in values if isinstance(v, torch.Tensor)), key=len)
     columns = shape[-1] if shape else 1
-    arrays = [
-        value.float().reshape(-1, columns).cpu().numpy()
-        if isinstance(value, torch.Tensor)
-        else value
-        for value in values
-    ]
+
+    def array(value: Any) -> Any:
+        if isinstance(value, torch.Tensor) and value.shape == shape:
+            return value.float().reshape(-1, columns).cpu().numpy()
+        return float(value)
+
+    arrays = [array(value) for value in values]
     results = named_function(path)(*arrays)
     flat = next(array.shape for array in arrays if isinstance(array, np.ndarray))
     return [
@@ -122,7 +139,7 @@ def rows(*args: Any) -> Any:
 @_eager
 def whole(*args: Any) -> Any:
     *values, path = args
-    return named_function(path)(*values)
+    return named_function(path)(*values)  # torch tensors, scalars among them
 
 
 @_eager

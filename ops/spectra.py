@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import torch
 
-BLOCK = 1024
+BLOCK = 256
 """Columns that are converted to float64 at once."""
 
-EIGH = 3.4
+EIGH = 3.2
 """Memory of a symmetric eigendecomposition with its eigenvectors, in matrices, as measured."""
 
 SVD = 6.6
@@ -49,8 +49,18 @@ def sides(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def block_bytes(short: int) -> int:
-    """Bytes of a block of columns in float64, and of a block of results."""
-    return 2 * 8 * short * BLOCK
+    """Bytes of a block of columns and a block of results in float64, and of products' buffers."""
+    return 2 * 8 * short * BLOCK + kept_bytes(short)
+
+
+def kept_bytes(short: int) -> int:
+    """Bytes that the linear algebra library keeps for itself after large products, as measured."""
+    return min(64 * 2**20, 4 * short * short)
+
+
+def eigh_bytes(short: int, others: int) -> int:
+    """Bytes of an eigendecomposition beside `others` float64 matrices, its argument among them."""
+    return int((others + EIGH) * 8 * short * short) + kept_bytes(short)
 
 
 def gram(rows: torch.Tensor) -> torch.Tensor:

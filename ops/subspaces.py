@@ -15,9 +15,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from .spectra import (
-    EIGH,
     NULL,
     block_bytes,
+    eigh_bytes,
     gram,
     gram_of,
     inverse_root,
@@ -97,7 +97,7 @@ def join_bytes(shape: tuple[int, ...], common: bool = False) -> int:
     short, long = sides(shape)
     square, results = 8 * short * short, 2 * 4 * short * long
     beside = square + 4 * short * long if common and shape[0] > short else 0
-    return beside + max(int((1 + EIGH) * square) - results, square + block_bytes(short))
+    return beside + max(eigh_bytes(short, 1) - results, square + block_bytes(short))
 
 
 def merged(factors: Factors, rank: int, uniform: bool) -> torch.Tensor:
@@ -134,4 +134,4 @@ def merged_bytes(shape: tuple[int, ...]) -> int:
         return 0
     short, long = sides(shape)
     square = 8 * short * short
-    return max(int((2 + EIGH) * square) - 4 * short * long, square + block_bytes(short))
+    return max(eigh_bytes(short, 2) - 4 * short * long, square + block_bytes(short))

@@ -8,13 +8,15 @@ Both are the `watch` callback of `run_plan`, inside a `with` block:
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from ..compiler.plan import FIXED_BYTES, Plan
+from ..compiler.printing.columns import shortened, table
 from ..compiler.printing.units import binary_size, count, decimal_size, duration
 from .report import Report, resident_bytes
 
@@ -26,6 +28,8 @@ LINE_SECONDS = 30.0
 
 _WINDOW_SECONDS = 10.0  # the speed is that of so long a time
 _BAR = 28
+_STAGE_LINES = 12
+_NAMES, _NAME = 3, 24  # how many names of a group are shown, and how long each
 
 
 class Display(Protocol):
@@ -187,7 +191,7 @@ def report_lines(report: Report) -> Iterator[str]:
     kernels = f" ({count(compiled, 'kernel')} compiled)" if compiled else ""
     yield (
         f"{count(len(report.outputs), 'output')} of {count(report.tensors, 'tensor')} "
-        f"in {duration(report.seconds)}"
+        f"in {duration(report.seconds)}, estimated {duration(report.planned_seconds)}"
         f" ({duration(report.cpu_seconds)} of CPU), {report.backend}{kernels}"
     )
     yield (
@@ -195,5 +199,38 @@ def report_lines(report: Report) -> Iterator[str]:
         f"wrote {decimal_size(report.bytes_written)}"
     )
     if report.peak_bytes:
-        planned = binary_size(report.planned_bytes + FIXED_BYTES)
-        yield f"peak memory {binary_size(report.peak_bytes)}, planned {planned}"
+        yield (
+            f"peak memory {binary_size(report.grown_bytes)} of buffers and held tensors "
+            f"(planned {binary_size(report.planned_bytes)}), "
+            f"{binary_size(report.peak_bytes)} in all"
+        )
+    if len(report.stages) > 1:
+        yield from _stage_lines(report)
+
+
+def _stage_lines(report: Report) -> Iterator[str]:
+    """Measured and planned for each group of stages."""
+    head = ("stages", "steps", "time", "planned", "read", "planned", "memory", "planned")
+    rows = [
+        (
+            _group(stage.stages),
+            f"{stage.steps:,}",
+            duration(stage.seconds),
+            duration(stage.planned_seconds),
+            decimal_size(stage.bytes_read),
+            decimal_size(stage.planned_read),
+            binary_size(stage.grown_bytes) if stage.grown_bytes else "–",
+            binary_size(stage.planned_bytes),
+        )
+        for stage in report.stages[:_STAGE_LINES]
+    ]
+    yield from table([head, *rows], right=range(1, len(head)))
+    if (more := len(report.stages) - _STAGE_LINES) > 0:
+        yield f"… and {more} more, all with --json"
+
+
+def _group(stages: Sequence[str]) -> str:
+    names = [os.path.basename(name) if name.startswith((".", os.sep)) else name for name in stages]
+    shown = [shortened(name, _NAME) for name in names[:_NAMES]]
+    more = [f"{len(stages) - _NAMES} more"] if len(stages) > _NAMES else []
+    return " + ".join([*shown, *more])

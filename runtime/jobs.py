@@ -7,6 +7,7 @@ finished it turns sums and histograms into the scalars of the next sweep.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ..compiler.components import Component
+from ..compiler.graph import Load
 from ..compiler.kernels.codec import STORAGE
 from ..compiler.kernels.source import sum_slots
 from ..compiler.options import Option
@@ -26,6 +28,7 @@ from .files import Files
 from .finite import nonfinite_error
 from .functions import call_rows, call_whole
 from .held import Held, InMemory, Spilled
+from .meters import Meter
 from .scalars import Scalars, rank_slots
 
 KernelOf: TypeAlias = Callable[[Program, Segment], Callable[..., None]]
@@ -71,7 +74,9 @@ class Job:
         files: Files,
         kernel_of: KernelOf,
         spill_folder: Path,
+        meter: Meter | None = None,
     ) -> None:
+        self.meter = meter or Meter()
         self.component = component
         self.option = option
         self._spill_folder = spill_folder
@@ -106,6 +111,13 @@ class Job:
 
     def run(self, chunk: Chunk, buffers: Buffers) -> bool:
         """Do a chunk; True if the job can hand out new work, or is done, because of it."""
+        started = time.perf_counter()
+        try:
+            return self._run(chunk, buffers)
+        finally:
+            self.meter.worked(time.perf_counter() - started)
+
+    def _run(self, chunk: Chunk, buffers: Buffers) -> bool:
         copies = self.component.template.copies
         if copies:
             self._copy(chunk, buffers)
@@ -137,7 +149,7 @@ class Job:
             if count <= 0:
                 continue
             data = buffers.bytes(0, count)
-            self._files.read(load, start, data.data)
+            self._read(load, start, data.data)
             for target in self._places[0]:
                 self._files.write(target.path, target.offset + start, data)
 
@@ -171,7 +183,7 @@ class Job:
         for slot in self._sweep.reads:
             inputs[slot] = area.input(slot)
             size = self._program.inputs[slot].itemsize
-            self._files.read(self.component.loads[slot], start * size, area.raw(inputs[slot]))
+            self._read(self.component.loads[slot], start * size, area.raw(inputs[slot]))
         values: dict[int, Array] = {}
         for work, found, counted in zip(self._work, sums, bins, strict=True):
             segment = work.segment
@@ -215,6 +227,10 @@ class Job:
             offset = start * self._program.outputs[number][1].itemsize
             for target in self._places[number]:
                 self._files.write(target.path, target.offset + offset, data)
+
+    def _read(self, load: Load, start: int, buffer: memoryview) -> None:
+        self._files.read(load, start, buffer)
+        self.meter.has_read(len(buffer))
 
     def _read_ahead(self, tile: int) -> None:
         """Ask for the next chunk's bytes while this one is computed."""
@@ -285,7 +301,7 @@ class Job:
 
         load = self.component.loads[slot]
         data = np.empty(load.tensor.nbytes, dtype=np.uint8)
-        self._files.read(load, 0, data.data)
+        self._read(load, 0, data.data)
         found = torch.from_numpy(data).view(getattr(torch, load.tensor.dtype.name))
         whole = found.reshape(load.tensor.shape).to(torch.float32)
         if self._program.refuses_nonfinite and not bool(whole.isfinite().all()):

@@ -6,31 +6,58 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """What the steps that compute the same stages took, predicted and measured.
+
+    stages: their names; for what has none, the outputs that it is written to. seconds: the workers'
+    time, shared out among them; planned_seconds: the estimate. grown_bytes: the most that anonymous
+    memory had grown by while such a step was under way, 0 if all were too short to be seen.
+    """
+
+    stages: tuple[str, ...]
+    steps: int
+    tensors: int
+    seconds: float
+    planned_seconds: float
+    bytes_read: int
+    planned_read: int
+    grown_bytes: int
+    planned_bytes: int
+
 
 @dataclass(frozen=True)
 class Report:
     """A finished run. Bytes are counted where they are read and written; times are in seconds.
 
-    peak_bytes: the most resident memory of the whole process so far (VmHWM); 0 where the system
-    doesn't tell. planned_bytes: the plan's promise for buffers and held values.
+    planned_bytes: the plan's promise for buffers and held values; grown_bytes: the most that
+    anonymous memory grew by while computing, kernels left out, which is what the promise is about.
+    peak_bytes: the most resident memory of the whole process so far (VmHWM). Both are 0 where the
+    system doesn't tell. planned_seconds: the estimate.
     """
 
     outputs: tuple[Path, ...]
     tensors: int
     seconds: float
+    planned_seconds: float
     cpu_seconds: float
     bytes_read: int
     bytes_written: int
     planned_read: int
     planned_bytes: int
-    buffer_bytes: int
+    grown_bytes: int
     peak_bytes: int
     kernels_compiled: int
     backend: str
+    stages: tuple[StageReport, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The report as plain data."""
-        return asdict(self) | {"outputs": [str(path) for path in self.outputs]}
+        """The report as plain data; what `mergec run --json` prints."""
+        data = asdict(self) | {"outputs": [str(path) for path in self.outputs]}
+        return {"format_version": FORMAT_VERSION, **data}
 
 
 def resident_bytes(field: str = "VmHWM") -> int:

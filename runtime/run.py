@@ -12,16 +12,20 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from ..compiler.components import Component
+from ..compiler.estimate import estimate
 from ..compiler.plan import Plan
 from ..compiler.program import Program, Segment
+from ..compiler.timeline import most_spilled
 from .backends import Backend, find_backend
 from .checks import check_equalities, check_outputs
 from .files import Files
 from .jobs import Job, Place
 from .manifest import manifest
+from .meters import Gauge, Meter
 from .output_config import output_config
 from .report import Report, resident_bytes
 from .sidecar import copy_sidecars
+from .stage_reports import stage_group, stage_reports
 from .staging import MANIFEST_NAME, StagedOutput, check_space
 from .workers import Workers
 
@@ -57,6 +61,7 @@ def run_plan(
     error or interruption what was written is removed, and what was there before stays.
     Errors: ResourceError E05xx, RunError E06xx, CheckpointError for a source that has changed.
     """
+    predicted = estimate(plan)
     started, cpu = time.monotonic(), time.process_time()
     run = _Run(plan, find_backend(backend, device), watch)
     try:
@@ -67,16 +72,18 @@ def run_plan(
         outputs=tuple(output.path for output in plan.bound.outputs),
         tensors=run.progress.tensors_done,
         seconds=time.monotonic() - started,
+        planned_seconds=predicted.seconds,
         cpu_seconds=time.process_time() - cpu,
         bytes_read=run.files.bytes_read,
         bytes_written=run.files.bytes_written
         + sum(len(shard.header) for layout in plan.layouts for shard in layout.shards),
         planned_read=plan.bytes_read,
         planned_bytes=plan.peak_bytes,
-        buffer_bytes=resident_bytes("RssAnon"),
+        grown_bytes=run.gauge.grown_bytes,
         peak_bytes=resident_bytes(),
         kernels_compiled=run.backend.compiled,
         backend=run.backend.name,
+        stages=stage_reports(plan, predicted.parts, run.meters),
     )
 
 
@@ -87,6 +94,8 @@ class _Run:
         self.files = Files()
         self._watch = watch
         self._count_lock = threading.Lock()
+        self.gauge = Gauge()
+        self.meters: dict[tuple[str, ...], Meter] = {}
         self.progress = Progress(
             bytes_total=plan.bytes_read + plan.bytes_written,
             tensors_total=sum(len(t) for c in plan.components for t in c.targets),
@@ -100,7 +109,11 @@ class _Run:
                 stack.enter_context(StagedOutput(output.path, output.span))
                 for output in plan.bound.outputs
             ]
-            needs = {s.path: layout.nbytes for s, layout in zip(staged, plan.layouts, strict=True)}
+            spills = most_spilled(plan)
+            needs = {
+                output.path: layout.nbytes + spill
+                for output, layout, spill in zip(staged, plan.layouts, spills, strict=True)
+            }
             check_space(needs)
             check_equalities(plan, self.files)
             for output, layout in zip(staged, plan.layouts, strict=True):
@@ -123,25 +136,28 @@ class _Run:
     def _compute(self, folders: list[Path]) -> None:
         plan = self.plan
         workers = Workers(self._jobs(folders), plan.threads, self._budget(), self._on_done)
-        workers.start()
-        try:
-            while not workers.wait(_TICK):
+        with self.gauge.watch(lambda: (job.meter for job in workers.active())):
+            workers.start()
+            try:
+                while not workers.wait(_TICK):
+                    self._tell()
                 self._tell()
-            self._tell()
-        except BaseException:
-            workers.stop()
-            raise
+            except BaseException:
+                workers.stop()
+                raise
 
     def _budget(self) -> int:
         """Bytes for what components hold between sweeps, beside the workers' own buffers."""
         return max((choice.peak for choice in self.plan.choices), default=0)
 
     def _jobs(self, folders: list[Path]) -> Iterator[tuple[Job, int]]:
-        for component, option in zip(self.plan.components, self.plan.choices, strict=True):
+        plan = self.plan
+        for component, option in zip(plan.components, plan.choices, strict=True):
             self._announce(component)
             places = self._places(component, folders)
             spills = folders[component.targets[0][0].output]
-            job = Job(component, option, places, self.files, self._kernel, spills)
+            meter = self.meters.setdefault(stage_group(plan, component), Meter())
+            job = Job(component, option, places, self.files, self._kernel, spills, meter)
             yield job, option.peak
 
     def _places(self, component: Component, folders: list[Path]) -> list[list[Place]]:
@@ -158,7 +174,8 @@ class _Run:
         def compiling(busy: bool) -> None:
             self.progress.compiling = busy
 
-        return self.backend.kernel(program, segment, compiling)
+        with self.gauge.aside():
+            return self.backend.kernel(program, segment, compiling)
 
     def _announce(self, component: Component) -> None:
         self.progress.current = component.targets[0][0].name

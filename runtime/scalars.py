@@ -80,7 +80,7 @@ class Scalars:
         return float(evaluate(*(self._values[i] for i in node.args)))
 
     def _magnitude(self, row: int) -> float:
-        """The magnitude whose bits a cut has; of everything 0, of nothing infinity."""
+        """The magnitude whose bits a cut has; of nothing infinity."""
         bits = int(self.cuts[row, 0])
         if bits == (1 << 64) - 1:
             return math.inf
@@ -101,8 +101,8 @@ class Scalars:
         if look.digit == 0:
             wanted = self._values[self._program.nodes[look.selection].args[1]]
             self._left[row] = max(0, min(self._numel, int(wanted)))
-            if self._left[row] in (0, self._numel):
-                self._settle_whole(row, everything=self._left[row] > 0)
+            if self._left[row] == 0:  # nothing is kept: no magnitude's bits are above all ones
+                self.cuts[row, 0] = np.uint64((1 << 64) - 1)
         if look.digit == digits(compute) - 1:
             self._found.add(look.selection)
         if self._settled(row):
@@ -137,12 +137,6 @@ class Scalars:
 
     def _settled(self, row: int) -> bool:
         return self._left[row] == 0
-
-    def _settle_whole(self, row: int, everything: bool) -> None:
-        """Keep all or nothing: no magnitude's bits are above all ones."""
-        self.cuts[row, 0] = np.uint64(0 if everything else (1 << 64) - 1)
-        self.cuts[row, 1] = np.uint64(_ALL if everything else 0)
-        self._left[row] = 0
 
 
 def _single(bits: int) -> float:

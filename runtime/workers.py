@@ -63,6 +63,10 @@ class Workers:
         for thread in self._threads:
             thread.join()
 
+    def active(self) -> list[Job]:
+        """The jobs under way."""
+        return [job for job, _ in list(self._active)]
+
     def _work(self) -> None:
         buffers = Buffers()
         try:

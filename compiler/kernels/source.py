@@ -215,9 +215,9 @@ class _Writer:
         elif node.name == "not":
             yield f"v{index} = not {args[0]}"
         elif node.name == "minimum":
-            yield f"v{index} = {args[0]} if {args[0]} < {args[1]} else {args[1]}"
+            yield f"v{index} = {args[1]} if {args[1]} < {args[0]} else {args[0]}"  # keeps NaN
         elif node.name == "maximum":
-            yield f"v{index} = {args[0]} if {args[0]} > {args[1]} else {args[1]}"
+            yield f"v{index} = {args[1]} if {args[1]} > {args[0]} else {args[0]}"
         elif node.name == "where":
             yield f"v{index} = {args[1]} if {args[0]} else {args[2]}"
         elif node.name == "round":

@@ -27,7 +27,7 @@ def table(
     widths = {i: max(len(row[i]) for row in rows) for i in shown}
     if shown and shown[0] == 0:
         rest = sum(widths[i] + len(GAP) for i in shown[1:])
-        widths[0] = max(min(widths[0], width - rest), _LEAST)
+        widths[0] = min(widths[0], max(width - rest, _LEAST))
     for row in rows:
         cells = [
             shortened(row[i], widths[i]).rjust(widths[i])

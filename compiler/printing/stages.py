@@ -206,9 +206,7 @@ class _Tree:
         for number, (label, item, own) in enumerate(kept):
             last = number == len(kept) - 1 and not hidden
             first, rest = ("└─ ", "   ") if last else ("├─ ", "│  ")
-            below = branch._replace(
-                first=branch.rest + first, rest=branch.rest + rest, label=label
-            )
+            below = branch._replace(first=branch.rest + first, rest=branch.rest + rest, label=label)
             yield from self.draw(below, item, own)
         if hidden:
             yield Line(f"{branch.rest}└─ ({count(hidden, 'input')} not selected)")
@@ -237,9 +235,11 @@ class _Tree:
         rows = len(value.rows)
         of = f" of {rows}" if value.method.sources[1] is None else ""
         text = value.method.name + of + _settings(value.method.settings, value.settings)
-        if not computed:
+        if not computed:  # nothing, or an equal merge elsewhere computes it
             return text, "0", "", "as is"
-        how = WORDS[found[0].how] + ("*" if len(found) > 1 else "") if found else ""
+        how = WORDS[found[0].how] if found else ""
+        if len(found) > 1:
+            how = f"{how} ({found[0].tensors:,})"
         return text, f"{computed:,}", decimal_size(nbytes), how
 
     def _items(self, value: Expr) -> Iterator[tuple[str, Expr, str]]:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from ..components import Template
-from ..graph import Graph, Invoke, Write
+from ..graph import Graph, Invocation, Invoke, Write
 from ..options import Option, worth_holding
-from ..plan import Plan
+from ..plan import Plan, needed_bytes
 from ..sweeps import sweeps
-from .units import binary_size, count, decimal_size
+from .units import binary_size, decimal_size
 
 How: TypeAlias = Literal["written", "fused", "held", "spilled", "recomputed", "whole"]
 
@@ -56,8 +56,9 @@ class Treated(NamedTuple):
 class Fate:
     """Tensors of one merge that are treated alike.
 
-    bytes, largest: of all of them, and of the largest, in the compute dtype. saved: bytes that
-    would be read more if the values that their steps hold were computed again. method: its name.
+    bytes, largest: of all of them, and of the largest, in the compute dtype; with `whole` the
+    largest is all that its step needs. saved: bytes that would be read more if the values that
+    their steps hold were computed again. method: its name.
     """
 
     how: How
@@ -72,27 +73,30 @@ class Fate:
     @property
     def reason(self) -> str:
         """Why, in a sentence about `it`: the stage."""
-        needed = f"{_SMALL.get(self.sweeps, self.sweeps)} sweeps need it"
-        largest = f"at most {binary_size(self.largest)} at once"
+        needed = f"since {_SMALL.get(self.sweeps, self.sweeps)} sweeps need it"
+        largest = f"{binary_size(self.largest)} at most at once"
         match self.how:
             case "written":
                 return "computed in the sweep that writes it"
             case "fused":
-                return "computed where it is used, tile by tile; never stored"
+                return "computed tile by tile where it is used, never stored"
             case "held":
-                saved = f", saves reading {decimal_size(self.saved)} again" if self.saved else ""
-                return f"in memory: {needed}{saved}; {largest}"
+                saved = f"; saves reading {decimal_size(self.saved)} again" if self.saved else ""
+                return f"held in memory {needed}, {largest}{saved}"
             case "spilled":
                 return (
-                    f"in a file between sweeps: {needed}; {decimal_size(self.bytes)} written there "
-                    f"instead of {largest} in memory"
+                    f"spilled to a file {needed}: {decimal_size(self.bytes)} in all, "
+                    f"in place of {largest} in memory"
                 )
             case "recomputed":
                 if self.cheap:
-                    return f"computed again: {needed}, and that costs no more than holding it"
-                return f"computed again: {needed}; saves {binary_size(self.largest)} of memory"
+                    return f"computed again {needed}, at no more cost than holding it"
+                return f"computed again {needed}, to save {binary_size(self.largest)} of memory"
             case "whole":
-                return f"{self.method} needs whole tensors; its result has {largest}"
+                return (
+                    f"not tiled: {self.method} works on whole tensors, {largest} with arguments, "
+                    f"results and scratch"
+                )
 
 
 _SMALL = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
@@ -111,16 +115,19 @@ def fates(plan: Plan) -> dict[Key, list[Fate]]:
             unheld[id(option)] = _unheld_reads(template) if option.held else ()
         size = component.numel * template.program.compute.itemsize
         again = sum(component.loads[slot].tensor.nbytes for slot in unheld[id(option)])
+        needed = needed_bytes(option, plan.threads)
         for place, how in treated[id(option)]:
             op = plan.optimised.nodes[component.nodes[place]].op
             assert isinstance(op, Invoke)
+            if _needs_whole(op.invocation):
+                how = how._replace(how="whole")
             for key in keys[component.nodes[place]]:
                 fate = found.setdefault(key, {}).setdefault(
                     how, Fate(*how, op.invocation.method.name)
                 )
                 fate.tensors += 1
                 fate.bytes += size
-                fate.largest = max(fate.largest, size)
+                fate.largest = max(fate.largest, needed if how.how == "whole" else size)
                 fate.saved += max(0, again - option.read) if how.how == "held" else 0
     return {key: sorted(by.values(), key=lambda f: -f.tensors) for key, by in found.items()}
 
@@ -162,9 +169,7 @@ def _treated(template: Template, option: Option) -> Iterator[tuple[int, Treated]
     for place, _, value in template.values:
         needs = sum(value in sweep for sweep in touched)
         how: How
-        if program.nodes[value].name == "whole_item":
-            how = "whole"
-        elif value in option.spilled:
+        if value in option.spilled:
             how = "spilled"
         elif value in stored:
             how = "held"
@@ -175,11 +180,13 @@ def _treated(template: Template, option: Option) -> Iterator[tuple[int, Treated]
         yield place, Treated(how, needs, value not in worth)
 
 
+def _needs_whole(invocation: Invocation) -> bool:
+    """Whether a function of whole tensors is part of a method."""
+    return any(node.name == "whole" for node in invocation.trace.nodes)
+
+
 def _unheld_reads(template: Template) -> tuple[int, ...]:
     """The slots that sweeps would read if they held nothing, as often as they would."""
     return tuple(
-        slot
-        for sweep in sweeps(template.program)
-        if not sweep.only_ranks
-        for slot in sweep.reads
+        slot for sweep in sweeps(template.program) if not sweep.only_ranks for slot in sweep.reads
     )

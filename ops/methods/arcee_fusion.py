@@ -46,7 +46,8 @@ def arcee_fusion(x: Tensor, base: Tensor) -> Tensor:
 
     With p and q the softmax of a row of x and of b, 1e-8 added to each probability, an element's
     score is |x - b| Σ p log(p/q). The quartiles are elements ⌊n'/4⌋, ⌊n'/2⌋, ⌊3n'/4⌋, n' = n - 1,
-    of the sorted scores; x where the score is at least median + 1.5 (Q3 - Q1), else b.
+    of the sorted scores, all of them (mergekit: a sample where n > 10⁶); x where the score is at
+    least median + 1.5 (Q3 - Q1), else b.
 
     Source: Arcee Fusion, arcee.ai 2025. Sweeps: two for the quartiles, one to write; memory: tiles
     of whole rows and six histograms. The softmax, and so the choice at the threshold, is the same

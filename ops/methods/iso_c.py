@@ -6,7 +6,7 @@ from typing import Any
 from ..functions import on_whole
 from ..gram import combine
 from ..method import Factor, method
-from ..spectra import EIGH, block_bytes, gram, inverse_root, product, sides, wide
+from ..spectra import block_bytes, eigh_bytes, gram, inverse_root, product, sides, wide
 from ..subspaces import is_matrix
 from ..symbols import Tensor
 from ..unchanged import base_if_unchanged
@@ -19,7 +19,7 @@ def _scratch(shape: tuple[int, ...], arguments: int) -> int:
     short, long = sides(shape)
     square = 8 * short * short
     # the result is made last
-    return max(int((1 + EIGH) * square) - 4 * short * long, square + block_bytes(short))
+    return max(eigh_bytes(short, 1) - 4 * short * long, square + block_bytes(short))
 
 
 @whole(_scratch)
@@ -50,9 +50,9 @@ def iso_c(
     SVD would fill them arbitrarily. The paper picks λ by validation, mostly from 1 to 2.
 
     Source: Marczak et al., No task left behind: isotropic model merging with common and
-    task-specific subspaces, ICML 2025. Sweeps: one for the sum, one to write. Memory: two float32
-    copies of the largest matrix, whatever the number of models, and the eigenvectors of its short
-    side in float64 (35 bytes times its square).
+    task-specific subspaces, ICML 2025. Sweeps: one for the sum, one to write. Memory, whatever the
+    number of models: two float32 copies of the largest matrix and 8 bytes times the square of its
+    short side, or one copy and 34 bytes times that square (float64 eigenvectors) where it is more.
     """
     together = combine([x - base for x in xs], [1.0] * len(xs))
     (task_vector,) = on_whole(isotropic, 1, together, float(len(xs)))

@@ -77,8 +77,9 @@ def iso_cts(
 
     Source: Marczak et al., No task left behind: isotropic model merging with common and
     task-specific subspaces, ICML 2025. Sweeps: one for the sum, one a model, one to write; fewer if
-    all task vectors fit. Memory: at least six float32 copies of the largest matrix, whatever the
-    number of models, and the eigenvectors of its short side in float64 (35 bytes times its square).
+    all task vectors fit. Memory, whatever the number of models: five float32 copies of the largest
+    matrix, or three and 34 bytes times the square of its short side (float64 eigenvectors) where
+    that is more; another copy for a matrix with more rows than columns.
     """
     vectors = [x - base for x in xs]
     count = float(len(xs))

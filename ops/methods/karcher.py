@@ -38,7 +38,7 @@ def mean_on_sphere(size: float, *values: float) -> list[float]:
         pull = np.where(moves, share * theta / np.where(moves, sine, 1.0), 0.0)
         tangent = pull - float(pull @ cosine) * mean
         step = length(tangent, cosines)
-        if step < tol:
+        if step < tol or step == 0.0:
             break
         mean = np.cos(step) * mean + np.sin(step) / step * tangent
         mean = mean / length(mean, cosines)

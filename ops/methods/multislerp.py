@@ -27,9 +27,9 @@ def interpolate(size: float, *values: float) -> list[float]:
     matrix, (*numbers, eps) = split(size, values)
     weights = np.array(numbers)
     norms = np.sqrt(np.diag(matrix))
-    direction = weights / (norms + eps)
+    direction = weights / np.where(norms + eps > 0.0, norms + eps, 1.0)
     size_of_mean = length(direction, matrix)
-    if size_of_mean < eps:
+    if size_of_mean < eps or size_of_mean == 0.0:
         if len(weights) > 2 and norms.any():
             raise MethodError("the weighted directions of the models cancel")
         return [float(w) for w in weights]

@@ -28,12 +28,14 @@ def _simplify(call: Call) -> Call | int:
     return a if second == 0 else b if first == 0 else call
 
 
-def _shares(aa: Any, ab: Any, bb: Any, t: float) -> tuple[Array, Array]:
+def _shares(products: Sequence[Any], t: float) -> tuple[Array, Array]:
     """Coefficients of a and b in their interpolation, from inner products (arrays alike)."""
+    aa, ab, bb = products
     square = np.maximum(aa, _SMALLEST_SQUARE) * np.maximum(bb, _SMALLEST_SQUARE)
-    flat = 1.0 - ab * ab / square <= _FLAT
-    theta = np.arccos(np.clip(ab / np.sqrt(square), -1.0, 1.0))
-    sine = np.where(flat, 1.0, np.sin(theta))
+    square_of_sine = 1.0 - ab * ab / square
+    flat = square_of_sine <= _FLAT
+    sine = np.sqrt(np.where(flat, 1.0, square_of_sine))
+    theta = np.arctan2(sine, ab / np.sqrt(square))
     return (
         np.where(flat, 1.0 - t, np.sin((1.0 - t) * theta) / sine),
         np.where(flat, t, np.sin(t * theta) / sine),
@@ -43,12 +45,12 @@ def _shares(aa: Any, ab: Any, bb: Any, t: float) -> tuple[Array, Array]:
 def shares_of_whole(size: float, *values: float) -> list[float]:
     """Coefficients of two flattened tensors, from their Gram matrix and t."""
     matrix, (t,) = split(size, values)
-    return [float(share) for share in _shares(matrix[0, 0], matrix[0, 1], matrix[1, 1], t)]
+    return [float(share) for share in _shares((matrix[0, 0], matrix[0, 1], matrix[1, 1]), t)]
 
 
 def shares_of_rows(a: Array, b: Array, t: float) -> list[Array]:
     """Coefficients of the rows of two matrices, shape (rows, 1)."""
-    return [share[:, None] for share in _shares(*_products("ij,ij->i", a, b), t)]
+    return [share[:, None] for share in _shares(_products("ij,ij->i", a, b), t)]
 
 
 def _scratch(shape: tuple[int, ...], arguments: int) -> int:
@@ -61,7 +63,7 @@ def blend_columns(a: Any, b: Any, t: float) -> list[Any]:
     import torch
 
     first, second = (x.numpy(force=True).reshape(len(x) if x.ndim else 1, -1) for x in (a, b))
-    of_a, of_b = _shares(*_products("ij,ij->j", first, second), t)
+    of_a, of_b = _shares(_products("ij,ij->j", first, second), t)
     result = first * of_a.astype(first.dtype)
     result += second * of_b.astype(first.dtype)
     return [torch.from_numpy(result.reshape(a.shape)).to(a.device)]
@@ -105,4 +107,4 @@ def nuslerp(
         (result,) = on_whole(blend_columns, 1, *vectors, t)
     else:
         result = combine(vectors, on_rows(shares_of_rows, 2, *vectors, t))
-    return result if base is None else result + base
+    return result if base is None else result + base  # type: ignore[no-any-return]

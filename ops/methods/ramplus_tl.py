@@ -9,6 +9,9 @@ from ..symbols import Tensor
 from ..task_vectors import drop_unchanged_rows
 
 
+_ABOVE_0 = 1e-30  # what is divided by where no element is unique and epsilon is 0
+
+
 @method(simplify=drop_unchanged_rows)
 def ramplus_tl(
     xs: Sequence[Tensor],
@@ -39,7 +42,7 @@ def ramplus_tl(
         changed = where(counted, delta, 0.0)
         of_one = total(where(counted & alone, 1.0, 0.0))
         of_several = total(where(counted & ~alone, 1.0, 0.0))
-        overlap = of_several / maximum(of_one, epsilon)
+        overlap = of_several / maximum(of_one, maximum(epsilon, _ABOVE_0))
         mixed = mixed + changed
         unique = unique + changed * (1.0 + r * minimum(maximum(overlap, 0.0), alpha))
     return base + where(alone, unique, mixed / maximum(count, 1.0))  # type: ignore[no-any-return]

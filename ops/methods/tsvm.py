@@ -68,8 +68,8 @@ def tsvm(
 
     Source: Gargiulo et al., Task singular vectors: reducing task interference in model merging,
     CVPR 2025 (TSV-Merge). Sweeps: one a model and one to write, or two if all task vectors fit.
-    Memory: at least six float32 copies of the largest matrix, whatever the number of models, and
-    the eigenvectors of its short side in float64 (35 bytes times its square).
+    Memory, whatever the number of models: five float32 copies of the largest matrix, or three and
+    34 bytes times the square of its short side (float64 eigenvectors) where that is more.
     """
     count = len(xs)
     left, right = on_whole(first_task, 2, xs[0] - base, float(count))

@@ -150,6 +150,7 @@ def traced(
         inputs=tuple(BY_NAME[name] for name in inputs),
         outputs=((result.index, BY_NAME[output]),),
         compute=compute,
+        refuses_nonfinite=False,
     )
 
 

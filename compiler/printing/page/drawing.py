@@ -1,35 +1,39 @@
-"""Stage graph -> SVG: boxes in layers, curves between them, and the same facts as data for hover."""
+"""Stage graph -> SVG: boxes in layers and curves between them; and as data, what a hover shows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..treatment import How
 from ..units import count, decimal_size
 from .layering import Placement, place
 from .markup import Markup, element
-from .stage_graph import Edge, StageGraph, StageNode, State
+from .stage_graph import Edge, StageGraph, StageNode
 
-WIDTH = 244
+WIDTH = 240
 """Pixels of a box."""
 
-_BETWEEN = 84  # pixels between layers: room for curves and the words on them
-_MARGIN = 14
+_BETWEEN = 54  # pixels between layers: room for curves and the words on them
+_MARGIN = 12
 _HEIGHTS = {"source": 42, "stage": 66, "output": 50}
-_CHARACTER = 6.9  # pixels of an average one in a title
+_CHARACTER = 7.9  # pixels of an average one in a title, in a wide font
+_SMALL_CHARACTER = 6.6
 _LISTED = 24  # inputs that a node's tooltip names
 
-STATE_WORDS: dict[State, str] = {
+STATE_WORDS: dict[How, str] = {
     "spilled": "spilled to a file",
     "held": "held in memory",
+    "whole": "whole tensors",
     "recomputed": "computed again",
     "written": "written",
     "fused": "fused, never stored",
 }
+"""What becomes of a stage's tensors, what asks most of the machine first."""
 
 
 def graph_svg(graph: StageGraph) -> Markup:
-    """The drawing. A node links to its row in the tables, so that keys reach it without a script."""
+    """The drawing; a node links to its row in the tables, so that keys reach it."""
     heights = [float(_HEIGHTS[node.kind]) for node in graph.nodes]
     placed = place(heights, [(edge.source, edge.target) for edge in graph.edges])
     layers = max(placed.layer, default=0) + 1
@@ -66,11 +70,18 @@ def title(node: StageNode) -> str:
     return node.name or node.operation
 
 
+def states(node: StageNode) -> dict[How, int]:
+    """Tensors by what becomes of them, in the order of STATE_WORDS."""
+    found = {how: sum(f.tensors for f in node.fates if f.how == how) for how in STATE_WORDS}
+    return {how: tensors for how, tensors in found.items() if tensors}
+
+
 def state_text(node: StageNode) -> str:
-    """`held in memory 97, fused 194`; the number is left out where there is one state."""
-    if len(node.states) == 1:
-        return STATE_WORDS[next(iter(node.states))]
-    return ", ".join(f"{state} {node.states[state]:,}" for state in STATE_WORDS if state in node.states)
+    """`held 97, fused 194`; in full words where there is one state."""
+    found = states(node)
+    if len(found) == 1:
+        return STATE_WORDS[next(iter(found))]
+    return ", ".join(f"{how} {tensors:,}" for how, tensors in found.items())
 
 
 def row_id(number: int) -> str:
@@ -109,8 +120,10 @@ def _label(placed: Placement, edge: Edge) -> Markup:
     if placed.lanes[edge.source] and layer - placed.layer[edge.source] > 1:
         y = placed.lanes[edge.source][layer - placed.layer[edge.source] - 2]
     text = edge.layers[0] if len(edge.layers) == 1 else count(len(edge.layers), "slice")
-    x = _left(layer) - _BETWEEN + 6
-    return element("text", text, x=x, y=round(y + _MARGIN - 6, 1), class_="word")
+    # below a curve that goes up, above one that goes down
+    y += 15 if placed.centre[edge.target] < y else -6
+    x = _left(layer) - _BETWEEN + 4
+    return element("text", text, x=x, y=round(y + _MARGIN, 1), class_="word")
 
 
 # Boxes ------------------------------------------------------------------------------------------
@@ -141,12 +154,12 @@ def _node(placed: Placement, heights: Sequence[float], number: int, node: StageN
 
 def _box_lines(node: StageNode) -> Iterator[tuple[str, int, str]]:
     """(text, characters that fit, style) of the lines in a box."""
-    room = int((WIDTH - 28) / _CHARACTER)
-    small = int((WIDTH - 28) / (_CHARACTER * 0.86))
+    room = int((WIDTH - 22) / _CHARACTER)
+    small = int((WIDTH - 22) / _SMALL_CHARACTER)
     if node.kind == "source":
         owner, _, name = node.name.rpartition("/")
         yield name, room, "title"
-        yield " · ".join(filter(None, (owner[-16:], decimal_size(node.nbytes or 0)))), small, "small"
+        yield " · ".join(filter(None, (owner, decimal_size(node.nbytes or 0)))), small, "small"
     elif node.kind == "output":
         yield node.name.rpartition("/")[2], room, "title"
         yield f"{decimal_size(node.nbytes or 0)} · {node.note}", small, "small"
@@ -160,7 +173,7 @@ def _box_lines(node: StageNode) -> Iterator[tuple[str, int, str]]:
 
 def _main_state(node: StageNode) -> str:
     """The state that asks most of the machine."""
-    return next((state for state in STATE_WORDS if state in node.states), "")
+    return next(iter(states(node)), "")
 
 
 def _short(text: str, room: int) -> str:
@@ -192,9 +205,12 @@ def _lines(graph: StageGraph, node: StageNode) -> Iterator[str]:
     if node.folded:
         yield f"{count(node.folded, 'tensor')} folded away: taken as they are"
     if node.uses > 1:
-        yield f"used {node.uses} times, computed once" if node.kind == "stage" else (
-            f"used {node.uses} times"
+        yield (
+            f"used {node.uses} times, computed once"
+            if node.kind == "stage"
+            else (f"used {node.uses} times")
         )
+    yield from (f"{count(fate.tensors, 'tensor')}: {fate.reason}" for fate in node.fates)
     for part in node.parts[:_LISTED]:
         words = (part.role, title(graph.nodes[part.node]) + part.layers, part.settings)
         yield "← " + "  ".join(filter(None, words))
@@ -202,15 +218,18 @@ def _lines(graph: StageGraph, node: StageNode) -> Iterator[str]:
         yield f"and {count(len(node.parts) - _LISTED, 'input')} more"
 
 
-def graph_legend() -> Markup:
-    """The colours of the boxes."""
-    entries = [("source", "source"), ("output", "output"), *STATE_WORDS.items()]
-    return element(
-        "ul",
-        *(
-            element("li", element("span", class_=f"key {style}", aria_hidden="true"), words)
-            for style, words in entries
-        ),
-        class_="legend",
-    )
+def graph_legend(graph: StageGraph) -> Markup:
+    """The colours of the boxes that there are."""
+    found = {how for node in graph.nodes for how in states(node)}
+    entries = [("source", "source"), ("output", "output")]
+    entries += [(how, words) for how, words in STATE_WORDS.items() if how in found]
+    return legend(entries)
 
+
+def legend(entries: Sequence[tuple[str, str]]) -> Markup:
+    """A list of (style, words)."""
+    items = [
+        element("li", element("span", class_=f"key {style}", aria_hidden="true"), words)
+        for style, words in entries
+    ]
+    return element("ul", *items, class_="legend")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 GAP = 12.0
 """Pixels between boxes of one layer."""
@@ -140,7 +141,7 @@ def _settle(
         near, back = (before, False) if number % 2 == 0 else (after, True)
         for row in reversed(rows) if back else rows:
             mean = _mean_of(centre, near)
-            gaps = [(slots[a] + slots[b]) / 2 + GAP for a, b in zip(row, row[1:], strict=False)]
+            gaps = [(slots[a] + slots[b]) / 2 + GAP for a, b in pairwise(row)]
             placed = spread([mean(slot) for slot in row], gaps)
             for slot, value in zip(row, placed, strict=True):
                 centre[slot] = value

@@ -1,4 +1,4 @@
-"""Plan -> what memory it takes step by step: a step is one sweep of one component, in run order.
+"""Plan -> the steps that its memory chart shows: one sweep of one component each, in run order.
 
 A plan of very many steps is shown in runs of equally many, each by the step that needs most.
 """
@@ -6,14 +6,13 @@ A plan of very many steps is shown in runs of equally many, each by the step tha
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from ...components import Component
-from ...options import Option, tile_bytes
 from ...plan import Plan
-from ...program import DIGIT_BITS, Sweep
-from ...whole import scratch_bytes
+from ...program import Sweep
+from ...timeline import Moment, timeline
 from ..plan_facts import value_names
 from ..units import count
 
@@ -29,134 +28,132 @@ class Held(NamedTuple):
     in_file: bool
 
 
-@dataclass(frozen=True, eq=False)
-class Moment:
-    """A sweep of a component, without the names of its tensors.
+class Usage(NamedTuple):
+    """A sweep of a component without its tensors' names: what it is for, and what it holds.
 
-    held: values in memory or in a file while it runs. work: bytes of histograms and of scratch.
-    buffers: bytes of all workers' tiles. does: what the sweep is for, in words.
+    scratch, tiles: bytes of histograms and scratch, and of all workers' buffers. total: bytes of
+    memory.
     """
 
-    sweep: int
-    sweeps: int
+    sweep: str
     methods: str
     does: str
     held: tuple[Held, ...]
-    work: int
-    buffers: int
-
-    @property
-    def held_bytes(self) -> int:
-        """Bytes of the held values that are in memory."""
-        return sum(value.nbytes for value in self.held if not value.in_file)
-
-    @property
-    def total(self) -> int:
-        """Bytes of memory."""
-        return self.held_bytes + self.work + self.buffers
+    scratch: int
+    tiles: int
+    total: int
 
 
 class Run(NamedTuple):
-    """`count` steps from step `first` on, shown by the one that needs most: `step` of `tensor`."""
+    """`steps` steps from step `first` on, shown by the one that needs most: `step`, of `tensor`."""
 
     first: int
-    count: int
+    steps: int
     step: int
     tensor: str
-    moment: Moment
+    usage: Usage
 
 
-@dataclass
-class Timeline:
-    """runs: of equally many steps, in order. steps: how many there are in all. peak: the most."""
+@dataclass(frozen=True)
+class Runs:
+    """runs: of equally many steps, in order; the last may be shorter. steps: of all runs."""
 
-    runs: list[Run] = field(default_factory=list)
-    steps: int = 0
+    runs: tuple[Run, ...]
+    steps: int
 
     @property
-    def peak(self) -> Run | None:
-        return max(self.runs, key=lambda run: run.moment.total, default=None)
+    def peak(self) -> int:
+        """The number of the run that needs most."""
+        return max(range(len(self.runs)), key=lambda i: self.runs[i].usage.total, default=0)
 
 
-def memory_timeline(plan: Plan) -> Timeline:
+def memory_runs(plan: Plan) -> Runs:
     """The memory of a plan's steps."""
-    found = [
-        (component.targets[0][0].name, moment)
-        for component, moments in _component_moments(plan)
-        for moment in moments
-    ]
-    size = max(1, -(-len(found) // MOST_SHOWN))
-    timeline = Timeline(steps=len(found))
-    for first in range(0, len(found), size):
-        stop = min(first + size, len(found))
-        step = max(range(first, stop), key=lambda number: found[number][1].total)
-        timeline.runs.append(Run(first, stop - first, step, *found[step]))
-    return timeline
+    moments = list(timeline(plan))
+    describe = _Description(plan)
+    size = max(1, -(-len(moments) // MOST_SHOWN))
+    runs = []
+    for first in range(0, len(moments), size):
+        stop = min(first + size, len(moments))
+        step = max(range(first, stop), key=lambda number: moments[number].nbytes)
+        component = plan.components[moments[step].component]
+        name, usage = component.targets[0][0].name, describe.usage(moments[step])
+        runs.append(Run(first, stop - first, step, name, usage))
+    return Runs(tuple(runs), len(moments))
 
 
-def _component_moments(plan: Plan) -> Iterator[tuple[Component, tuple[Moment, ...]]]:
-    """Each component with its sweeps; alike components share them."""
-    nodes = plan.optimised.nodes
-    known: dict[tuple[object, ...], tuple[Moment, ...]] = {}
-    for component, choice in zip(plan.components, plan.choices, strict=True):
-        template = component.template
-        origins = tuple(nodes[component.nodes[place]].origin for place, _, _ in template.values)
-        key = (id(template), id(choice), component.shape, origins)
-        if key not in known:
-            known[key] = tuple(_moments(plan, component, choice))
-        yield component, known[key]
+class _Description:
+    """Says what moments hold and do, once for all components that are alike."""
 
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._known: dict[tuple[object, ...], Usage] = {}
 
-def _moments(plan: Plan, component: Component, choice: Option) -> Iterator[Moment]:
-    template, threads = component.template, plan.threads
-    methods = ", ".join(dict.fromkeys(method for _, method, _ in template.values)) or "cast"
-    if template.copies:
-        yield Moment(0, 1, "copy", "copies bytes", (), 0, choice.tile_bytes * threads)
-        return
-    program, names = template.program, value_names(plan, component)
-    size = component.numel * program.compute.itemsize
-    live: dict[int, Held] = {}
-    for number, sweep in enumerate(choice.sweeps):
-        given = [i for i, node in enumerate(program.nodes) if _given(node.args, node.name, sweep)]
-        for value in (*sweep.held, *given):
-            name = names.get(value, "intermediate value")
-            live[value] = Held(name, size, value in choice.spilled)
-        scratch = sum(scratch_bytes(program, whole, component.shape) for whole in sweep.wholes)
-        bins = (8 << DIGIT_BITS) * len(sweep.looks)
-        yield Moment(
-            sweep=number,
-            sweeps=len(choice.sweeps),
-            methods=methods,
-            does=", ".join(_deeds(sweep, names, len(component.targets))),
-            held=tuple(live.values()),
-            work=scratch + bins,
-            buffers=tile_bytes(component, sweep, choice.spilled) * threads,
+    def usage(self, moment: Moment) -> Usage:
+        component = self._plan.components[moment.component]
+        option = self._plan.choices[moment.component]
+        nodes = self._plan.optimised.nodes
+        origins = (nodes[component.nodes[place]].origin for place, *_ in component.template.values)
+        key = (id(component.template), id(option), component.shape, moment[1:], *origins)
+        if key not in self._known:
+            self._known[key] = self._describe(component, moment)
+        return self._known[key]
+
+    def _describe(self, component: Component, moment: Moment) -> Usage:
+        option, program = self._plan.choices[moment.component], component.template.program
+        names = value_names(self._plan, component)
+        methods = ", ".join(dict.fromkeys(name for _, name, _ in component.template.values))
+        size = component.numel * program.compute.itemsize
+        in_files = _in_files(option.sweeps, option.spilled, moment.sweep)
+        held = [Held(_name(names, i), size, i in in_files) for i in (*moment.held, *in_files)]
+        if component.template.copies:
+            methods, does = "copy", "copies bytes"
+        else:
+            methods = methods or "cast"
+            deeds = _deeds(option.sweeps[moment.sweep], names, len(component.targets))
+            does = ", ".join(deeds)
+        sweeps = len(option.sweeps)
+        return Usage(
+            f"sweep {moment.sweep + 1} of {sweeps}" if sweeps > 1 else "one sweep",
+            methods,
+            does,
+            tuple(held),
+            moment.scratch,
+            moment.tiles,
+            moment.nbytes,
         )
-        for value in sweep.frees:
-            live.pop(value, None)
 
 
-def _given(args: tuple[int, ...], name: str, sweep: Sweep) -> bool:
-    """Whether a node is the result of a function of whole tensors that the sweep calls."""
-    return name == "whole_item" and args[0] in sweep.wholes
+def _in_files(sweeps: tuple[Sweep, ...], spilled: frozenset[int], number: int) -> list[int]:
+    """The spilled values that a file holds during a sweep."""
+    live: set[int] = set()
+    for sweep in sweeps[: number + 1]:
+        live |= set(sweep.held) & spilled
+        if sweep is not sweeps[number]:
+            live -= set(sweep.frees)
+    return sorted(live)
+
+
+def _name(names: dict[int, str], value: int) -> str:
+    return names.get(value, "an intermediate value")
 
 
 def _deeds(sweep: Sweep, names: dict[int, str], outputs: int) -> Iterator[str]:
+    """What a sweep does, a phrase each."""
     if sweep.only_ranks:
         yield "ranks equal magnitudes, where there are any"
         return
     if sweep.reads:
         yield f"reads {count(len(sweep.reads), 'tensor')}"
     fetched = {i for segment in sweep.segments for i in segment.fetches}
-    if back := [names[i] for i in sorted(fetched) if i in names]:
-        yield f"reads back {', '.join(dict.fromkeys(back))}"
+    if back := dict.fromkeys(names[i] for i in sorted(fetched) if i in names):
+        yield f"reads back {', '.join(back)}"
     if sums := sum(len(segment.sums) for segment in sweep.segments):
         yield f"adds up {count(sums, 'sum')}"
     if sweep.looks:
         yield f"counts magnitudes for {count(len(sweep.looks), 'selection')}"
     if sweep.held:
-        stored = dict.fromkeys(names.get(i, "an intermediate value") for i in sweep.held)
-        yield f"keeps {', '.join(stored)}"
+        yield f"keeps {', '.join(dict.fromkeys(_name(names, i) for i in sweep.held))}"
     if sweep.wholes:
         yield f"calls {count(len(sweep.wholes), 'function')} of whole tensors"
     if writes := sum(len(segment.writes) for segment in sweep.segments):

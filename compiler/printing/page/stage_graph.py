@@ -8,21 +8,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, TypeAlias
 
 from ....ops.method import Parameter
 from ...bound import Choice, Expr, Merge, Setting, Sliced, Source, Stack, Stage
-from ...components import Component
-from ...graph import Graph, Invoke
-from ...options import Option
+from ...graph import Write
 from ...plan import Plan
+from ...selection import output_name
 from ..plan_facts import dtypes_of
-from ..stages import operation, setting_text, shown_path
-
-State: TypeAlias = Literal["spilled", "held", "recomputed", "written", "fused"]
-"""What becomes of a stage's tensors: kept in a file or in memory between sweeps, computed again in
-each, written to an output, or never stored at all."""
+from ..stages import Stages, operation, setting_text
+from ..treatment import Fate
+from ..units import count
 
 Kind: TypeAlias = Literal["source", "stage", "output"]
 
@@ -40,22 +37,22 @@ class Part(NamedTuple):
 class StageNode:
     """A node of the graph.
 
-    name: a source's reference, a stage's name (empty: it has none), an output's path. nbytes: of
-    the tensors that it holds, or would hold if they were stored; None where it holds none of its
-    own. states: in how many steps its tensors are held, spilled and so on. note: dtype and shards.
+    name: a source's reference, a stage's name (empty: it has none), an output's path. tensors: what
+    a source or an output has, or an operation computes; folded: what needs no computing. nbytes: of
+    `tensors`. fates: what becomes of a stage's tensors. note: dtypes and shards.
     """
 
     kind: Kind
     name: str
-    operation: str
-    settings: str
-    parts: tuple[Part, ...]
-    uses: int
-    tensors: int
-    folded: int
-    nbytes: int | None
-    states: Mapping[State, int]
-    note: str
+    operation: str = ""
+    settings: str = ""
+    parts: tuple[Part, ...] = ()
+    uses: int = 0
+    tensors: int = 0
+    folded: int = 0
+    nbytes: int = 0
+    fates: tuple[Fate, ...] = ()
+    note: str = ""
 
 
 class Edge(NamedTuple):
@@ -69,7 +66,7 @@ class Edge(NamedTuple):
 
 @dataclass(frozen=True)
 class StageGraph:
-    """nodes: inputs before their users. edges: each pair of nodes once."""
+    """nodes: inputs before their users, outputs last. edges: each pair of nodes once."""
 
     nodes: tuple[StageNode, ...]
     edges: tuple[Edge, ...]
@@ -84,76 +81,87 @@ Key: TypeAlias = Expr | str
 """A node's expression; a source's reference, since one may be named in several places."""
 
 
+class _Place(NamedTuple):
+    """Where an expression stands: the stage around it (empty: none), and the output's number."""
+
+    stage: str
+    output: int
+
+
 class _Builder:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
+        self._stages = Stages(plan)
+        self._places: dict[Key, _Place] = {}
         self._number: dict[Key, int] = {}
-        self._facts = _Facts(plan)
-        self._parts: list[tuple[Part, ...]] = []
 
     def build(self) -> StageGraph:
-        keys = [key for output in self._plan.bound.outputs for key in self._below(output.value)]
-        keys = list(dict.fromkeys(keys))
-        self._number = {key: number for number, key in enumerate(keys)}
-        nodes = [self._node(key) for key in keys]
-        nodes += [self._output(number) for number in range(len(self._plan.bound.outputs))]
-        edges = list(_edges(nodes))
+        outputs = self._plan.bound.outputs
+        for number, output in enumerate(outputs):
+            self._visit(output.value, _Place("", number))
+        nodes = [self._node(key, place) for key, place in self._places.items()]
+        nodes += [self._output(number) for number in range(len(outputs))]
+        edges = tuple(_edges(nodes))
         uses = Counter(edge.source for edge in edges)
-        counted = [
-            StageNode(**{**vars(node), "uses": max(uses[number], node.kind == "output")})
-            for number, node in enumerate(nodes)
-        ]
-        return StageGraph(tuple(counted), tuple(edges))
+        return StageGraph(tuple(replace(n, uses=uses[i]) for i, n in enumerate(nodes)), edges)
 
-    def _below(self, expr: Expr) -> Iterator[Key]:
-        """Nodes that an expression needs, inputs first, and its own last."""
-        seen: set[Key] = set()
-        stack: list[tuple[Expr, bool]] = [(expr, False)]
-        while stack:
-            here, ready = stack.pop()
+    def _visit(self, expr: Expr, place: _Place) -> None:
+        """Number the nodes that an expression needs, inputs first, and its own last."""
+        entered: set[Key] = set()
+        pending: list[tuple[Expr, _Place, bool]] = [(expr, place, False)]
+        while pending:
+            here, at, done = pending.pop()
             here = _unsliced(here)[0]
             key = _key(here)
-            if ready:
-                yield key
-            elif key not in seen:
-                seen.add(key)
-                stack.append((here, True))
-                stack += [(part, False) for _, part, _ in reversed(list(_inputs(here)))]
+            if isinstance(here, Stage):
+                at = _Place(here.name, -1)
+            if done:
+                self._number[key] = len(self._places)
+                self._places[key] = at
+            elif key not in entered and key not in self._places:
+                entered.add(key)
+                pending.append((here, at, True))
+                pending += [(part, at, False) for _, part, _ in reversed(list(_inputs(here)))]
 
-    def _node(self, key: Key) -> StageNode:
+    def _node(self, key: Key, place: _Place) -> StageNode:
         if isinstance(key, str):
-            checkpoint = self._plan.bound.sources[key]
-            dtypes = ", ".join(dtypes_of(checkpoint))
+            found = self._plan.bound.sources[key]
+            note = f"{', '.join(dtypes_of(found))}, {count(len(found.files), 'shard')}"
             return StageNode(
-                "source", key, "", "", (), 0, len(checkpoint.tensors), 0, checkpoint.nbytes, {},
-                f"{dtypes}, {len(checkpoint.files)} shard{'s'[: len(checkpoint.files) != 1]}",
-            )  # fmt: skip
+                "source", key, tensors=len(found.tensors), nbytes=found.nbytes, note=note
+            )
         name, value = (key.name, key.value) if isinstance(key, Stage) else ("", key)
-        if isinstance(value, Merge):
-            settings = _settings(value.method.settings, value.settings)
-            tensors, folded, nbytes, states = self._facts.of(value)
-        else:
-            settings, tensors, folded, nbytes, states = "", 0, 0, None, {}
-        return StageNode(
-            "stage", name, operation(value), settings, tuple(self._inputs(key)),
-            0, tensors, folded, nbytes, states, "",
-        )  # fmt: skip
+        node = StageNode("stage", name, operation(value), parts=tuple(self._parts(key)))
+        if not isinstance(value, Merge):
+            return node
+        tensors, folded, nbytes, fates = self._stages.of(value, place.stage, place.output)
+        return replace(
+            node,
+            settings=_settings(value.method.settings, value.settings),
+            tensors=tensors,
+            folded=folded,
+            nbytes=nbytes,
+            fates=tuple(fates),
+        )
 
     def _output(self, number: int) -> StageNode:
         output, layout = self._plan.bound.outputs[number], self._plan.layouts[number]
         inner, layers = _unsliced(output.value)
-        part = Part("", self._number[_key(inner)], layers, "")
-        dtypes = Counter[str]()
-        for _, node in self._plan.optimised.writes():
-            if node.op.output == number:  # type: ignore[union-attr]
-                dtypes[node.type.dtype.name] += 1
-        shards = len(layout.shards)
+        dtypes = dict.fromkeys(
+            node.type.dtype.name
+            for _, node in self._plan.optimised.writes()
+            if isinstance(node.op, Write) and node.op.output == number
+        )
         return StageNode(
-            "output", shown_path(str(output.path)), "", "", (part,), 1, len(layout.slots), 0,
-            layout.nbytes, {}, f"{', '.join(dtypes)}, {shards} shard{'s'[: shards != 1]}",
-        )  # fmt: skip
+            "output",
+            output_name(output),
+            parts=(Part("", self._number[_key(inner)], layers, ""),),
+            tensors=len(layout.slots),
+            nbytes=layout.nbytes,
+            note=f"{', '.join(dtypes)}, {count(len(layout.shards), 'shard')}",
+        )
 
-    def _inputs(self, expr: Expr) -> Iterator[Part]:
+    def _parts(self, expr: Expr) -> Iterator[Part]:
         for role, part, settings in _inputs(expr):
             inner, layers = _unsliced(part)
             yield Part(role, self._number[_key(inner)], layers, settings)
@@ -213,103 +221,3 @@ def _edges(nodes: Sequence[StageNode]) -> Iterator[Edge]:
             layers = tuple(dict.fromkeys(part.layers for part in parts if part.layers))
             base = all(part.role == "base" for part in parts)
             yield Edge(source, target, base, layers)
-
-
-class _Facts:
-    """What is known of each merge's tensors; they are found by the place of the merge's text.
-
-    The body of a `for` is one text for several merges: each gets its share.
-    """
-
-    def __init__(self, plan: Plan) -> None:
-        self._written = _invocations(plan.graph)
-        self._computed = _invocations(plan.optimised)
-        self._bytes = _bytes(plan.optimised)
-        self._states = _states(plan)
-        self._sharers = Counter(id(merge.span) for merge in _merges(plan))
-
-    def of(self, merge: Merge) -> tuple[int, int, int, dict[State, int]]:
-        """(tensors computed, tensors folded away, bytes of those computed, steps by state)."""
-        key, share = id(merge.span), self._sharers[id(merge.span)]
-        computed = self._computed[key] // share
-        folded = max(0, self._written[key] // share - computed)
-        states = {state: -(-steps // share) for state, steps in self._states[key].items()}
-        return computed, folded, self._bytes[key] // share, states
-
-
-def _merges(plan: Plan) -> Iterator[Merge]:
-    seen: set[Expr] = set()
-    stack: list[Expr] = [output.value for output in plan.bound.outputs]
-    while stack:
-        here = stack.pop()
-        if here in seen:
-            continue
-        seen.add(here)
-        if isinstance(here, Merge):
-            yield here
-        if isinstance(here, (Stage, Sliced)):
-            stack.append(here.value)
-        else:
-            stack += [part for _, part, _ in _inputs(here)]
-
-
-def _invocations(graph: Graph) -> Counter[int]:
-    """Calls of methods by the identity of their merge's span."""
-    places = Counter(node.origin for node in graph.nodes if isinstance(node.op, Invoke))
-    return _by_span(graph, places)
-
-
-def _bytes(graph: Graph) -> Counter[int]:
-    """Bytes of the results of methods by the identity of their merge's span."""
-    sizes: Counter[int] = Counter()
-    for node in graph.nodes:
-        if isinstance(node.op, Invoke):
-            elements = 1
-            for size in node.type.shape:
-                elements *= size
-            sizes[node.origin] += elements * node.type.dtype.itemsize
-    return _by_span(graph, sizes)
-
-
-def _by_span(graph: Graph, by_origin: Mapping[int, int]) -> Counter[int]:
-    found: Counter[int] = Counter()
-    for origin, value in by_origin.items():
-        found[id(graph.origins[origin].span)] += value
-    return found
-
-
-def _states(plan: Plan) -> dict[int, Counter[State]]:
-    """Steps by what becomes of the values of each merge, by the identity of its span."""
-    nodes, origins = plan.optimised.nodes, plan.optimised.origins
-    known: dict[tuple[int, int], tuple[tuple[int, State], ...]] = {}
-    counts: dict[int, Counter[State]] = {}
-    for component, choice in zip(plan.components, plan.choices, strict=True):
-        key = (id(component.template), id(choice))
-        if key not in known:
-            known[key] = tuple(value_states(component, choice))
-        for place, state in known[key]:
-            counts.setdefault(nodes[component.nodes[place]].origin, Counter())[state] += 1
-    found: dict[int, Counter[State]] = {id(origin.span): Counter() for origin in origins}
-    for origin, states in counts.items():
-        found[id(origins[origin].span)].update(states)
-    return found
-
-
-def value_states(component: Component, choice: Option) -> Iterator[tuple[int, State]]:
-    """(place among the component's nodes, what becomes of the value) of each method's result."""
-    outputs = {node for node, _ in component.template.program.outputs}
-    computed = Counter(
-        value
-        for sweep in choice.sweeps
-        if not sweep.only_ranks
-        for value in {i for segment in sweep.segments for i in segment.elements}
-    )
-    for place, _, value in component.template.values:
-        if value in choice.spilled:
-            yield place, "spilled"
-        elif value in choice.held:
-            yield place, "held"
-        elif computed[value] > 1:
-            yield place, "recomputed"
-        else:
-            yield place, "written" if value in outputs else "fused"

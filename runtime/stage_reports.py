@@ -1,0 +1,57 @@
+"""Plan + meters -> what each group of stages took, beside what was predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..compiler.components import Component
+from ..compiler.graph import Invoke
+from ..compiler.plan import Plan, needed_bytes
+from ..compiler.selection import output_name
+from .meters import Meter
+from .report import StageReport
+
+
+def stage_group(plan: Plan, component: Component) -> tuple[str, ...]:
+    """The stages that a step computes, inputs first, and the outputs whose merges have no stage."""
+    graph = plan.optimised
+    found: dict[str, None] = {}
+    unnamed = True  # nothing is computed: the group is the outputs
+    for index in component.nodes:
+        if isinstance(graph.nodes[index].op, Invoke):
+            stage = graph.origins[graph.nodes[index].origin].stage
+            unnamed = not stage
+            if stage:
+                found[stage] = None
+    if unnamed:
+        for number in sorted({t.output for names in component.targets for t in names}):
+            found[output_name(plan.bound.outputs[number])] = None
+    return tuple(found)
+
+
+def stage_reports(
+    plan: Plan, planned_seconds: Sequence[float], meters: Mapping[tuple[str, ...], Meter]
+) -> tuple[StageReport, ...]:
+    """One for each group, in the order of the run. planned_seconds: of each component."""
+    members: dict[tuple[str, ...], list[int]] = {}
+    for number, component in enumerate(plan.components):
+        members.setdefault(stage_group(plan, component), []).append(number)
+    found = []
+    for group, numbers in members.items():
+        meter = meters.get(group, Meter())
+        choices = [plan.choices[number] for number in numbers]
+        targets = [plan.components[number].targets for number in numbers]
+        found.append(
+            StageReport(
+                stages=group,
+                steps=len(numbers),
+                tensors=sum(len(names) for each in targets for names in each),
+                seconds=meter.busy_seconds / plan.threads,
+                planned_seconds=sum(planned_seconds[number] for number in numbers),
+                bytes_read=meter.bytes_read,
+                planned_read=sum(choice.read for choice in choices),
+                grown_bytes=meter.grown_bytes,
+                planned_bytes=max(needed_bytes(choice, plan.threads) for choice in choices),
+            )
+        )
+    return tuple(found)
