@@ -172,7 +172,7 @@ def _busy_seconds(component: Component, option: Option, machine: Machine) -> flo
     moved = option.read + written
     arithmetic = 0.0
     for sweep in option.sweeps:
-        if sweep.only_ranks:
+        if sweep.seldom:
             continue
         for segment in sweep.segments:
             moved += size * (len(segment.fetches) + len(segment.stores))

@@ -252,7 +252,7 @@ def _option(
 ) -> Option:
     program = component.template.program
     built = build_sweeps(program, found, grouping)
-    counted = [sweep for sweep in built if not sweep.only_ranks]
+    counted = [sweep for sweep in built if not sweep.seldom]
     slots = [slot for sweep in counted for slot in (*sweep.reads, *whole_slots(program, sweep))]
     read = sum(component.loads[slot].tensor.nbytes for slot in slots)
     size = component.numel * program.compute.itemsize

@@ -35,6 +35,11 @@ class Program:
     compute: DType
     refuses_nonfinite: bool = True
 
+    @property
+    def coarse(self) -> bool:
+        """Whether inputs have so few digits that differences of equal magnitude are common."""
+        return any(dtype.itemsize <= 2 for dtype in self.inputs)
+
     @cached_property
     def rowwise(self) -> bool:
         """Whether tiles must be whole rows."""
@@ -82,13 +87,15 @@ class Sweep:
 
     segments: what is done to each tile, in order; more than one only around row functions. held:
     values that it stores whole. wholes: functions of whole tensors to call when it is through.
-    frees: values held until then that nothing later needs.
+    frees: values held until then that nothing later needs. seldom: nothing but ranks equals, which
+    inputs of many digits hardly ever have at a cut; it isn't counted in what a plan foresees.
     """
 
     segments: tuple[Segment, ...]
     held: tuple[int, ...]
     wholes: tuple[int, ...]
     frees: tuple[int, ...]
+    seldom: bool = False
 
     @property
     def reads(self) -> tuple[int, ...]:
@@ -101,7 +108,7 @@ class Sweep:
 
     @property
     def only_ranks(self) -> bool:
-        """Whether the sweep does nothing but rank equals, which is seldom needed."""
+        """Whether the sweep only ranks equals, which a run leaves out if there are none."""
         busy = any(s.sums or s.writes or s.stores for s in self.segments)
         return not busy and not self.wholes and all(look.ranks for look in self.looks)
 

@@ -63,7 +63,7 @@ class Structures:
             case Stage():
                 return self.layers(expr.value)
             case Merge():
-                return self.layers(merge_inputs(expr)[0])
+                return self._merged_layers(expr)
             case Choice():
                 return self.layers(expr.arms[0][1])
             case Sliced():
@@ -72,6 +72,25 @@ class Structures:
             case Stack():
                 count = sum(self.layers(part).count for part in expr.parts)
                 return _with_count(self.layers(expr.parts[0]), count)
+
+    def _merged_layers(self, expr: Merge) -> Layers:
+        """The layers of a merge's inputs, which must be as many in each."""
+        inputs = merge_inputs(expr)
+        found = [self.layers(part) for part in inputs]
+        depths = {layers.count for layers in found}
+        if len(depths) > 1:
+            counted = " and ".join(str(depth) for depth in sorted(depths))
+            self._problems.report(
+                "E0302",
+                f"the inputs of this merge differ in depth: {counted} layers",
+                expr.span,
+                notes=tuple(
+                    f"{part.span}: {layers.count} layers"
+                    for part, layers in zip(inputs, found, strict=True)
+                ),
+                hint="give each a range of as many layers: `model[0:16]`",
+            )
+        return found[0]
 
     def bounds(self, expr: Sliced) -> tuple[int, int]:
         """The layers that a slice takes, clipped to those that are there; reports any beyond."""

@@ -51,14 +51,13 @@ def build_sweeps(program: Program, found: Sequence[Unit], grouping: Grouping) ->
     for number, group in enumerate(grouping):
         jobs = [job for i in group for job in found[i].jobs]
         held = tuple(sorted(job.entry for job in jobs if job.field == "stores"))
-        result.append(
-            Sweep(
-                segments=_checking(_segments(program, jobs, done), checked),
-                held=held,
-                wholes=tuple(w for i in group if (w := found[i].whole) is not None),
-                frees=tuple(sorted(i for i, last in last_use.items() if last == number)),
-            )
+        sweep = Sweep(
+            segments=_checking(_segments(program, jobs, done), checked),
+            held=held,
+            wholes=tuple(w for i in group if (w := found[i].whole) is not None),
+            frees=tuple(sorted(i for i, last in last_use.items() if last == number)),
         )
+        result.append(replace(sweep, seldom=sweep.only_ranks and not program.coarse))
         done.update(held)
     return tuple(result)
 

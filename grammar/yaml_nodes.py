@@ -56,7 +56,7 @@ class YamlReader:
         except RecursionError:
             self.problems.report("E0109", "this YAML is nested too deeply", self._place(0, 0))
             return []
-        return [root for root in roots if not _is_empty(root)]
+        return [root for root in roots if not is_empty(root)]
 
     def _invalid(self, reason: str, index: int) -> None:
         index = min(index, len(self.source.text))
@@ -194,5 +194,5 @@ class YamlReader:
         self.problems.report("E0114", message, self.span(node), hint=hint)
 
 
-def _is_empty(node: yaml.Node | None) -> bool:
+def is_empty(node: yaml.Node | None) -> bool:
     return node is None or (isinstance(node, yaml.ScalarNode) and not node.value)

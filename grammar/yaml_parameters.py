@@ -23,7 +23,7 @@ from .diagnostics import Span, did_you_mean
 from .signature import Signature
 from .syntax import Arm, Boolean, Expr, List, Match, Name, Number, Pattern, Setting, String
 from .tokens import is_dotted_name
-from .yaml_nodes import Field, YamlReader
+from .yaml_nodes import Field, YamlReader, is_empty
 
 # mergekit takes these anywhere, and they change no result.
 IGNORED = frozenset(("int8_mask",))
@@ -56,7 +56,7 @@ class ParameterReader:
 
     def level(self, field: Field | None, *, of_source: bool = False) -> Level:
         """The parameters under one `parameters:` key; unknown ones are reported and left out."""
-        if field is None:
+        if field is None or is_empty(field.value):
             return {}
         level: Level = {}
         for name, entry in self.reader.fields(field.value, "`parameters`").items():

@@ -13,7 +13,7 @@ import yaml
 
 from .diagnostics import Diagnostics, Label, SourceText, Span
 from .signature import SignatureOf
-from .syntax import Expr, Let, Name, Recipe, Save, Setting, Statement
+from .syntax import Expr, Let, Name, Recipe, Save, Set, Setting, Statement
 from .tokens import is_plain_name
 from .yaml_merge import merge_expression
 from .yaml_models import ModelReader
@@ -183,6 +183,8 @@ def _statements(
             place = reader.span(document.fields["name"].value)
             statements.append(Let(document.identifier, value, False, place, span))
     span = reader.span(final.node)
+    if any(s.name == "dtype" and s.value == Name("float64", s.span) for s in settings):
+        statements.insert(0, Set("compute", Name("float64", span), span, span))  # as mergekit does
     assert final.value is not None
     saved = Name(final.identifier, span) if final.name in used else final.value
     statements.append(Save(saved, None, settings, span))

@@ -27,6 +27,8 @@ def _eager(function: Callable[..., Any]) -> Callable[..., Any]:
 @_eager
 def where(condition: Any, x: Any, y: Any) -> Any:
     if isinstance(condition, torch.Tensor):
+        if condition.ndim == 0 and not isinstance(x, torch.Tensor):
+            x = torch.tensor(x, dtype=torch.float64)  # of two numbers torch makes a float32
         return torch.where(condition, x, y)
     return x if condition else y
 

@@ -159,7 +159,7 @@ def _treated(template: Template, option: Option) -> Iterator[tuple[int, Treated]
     """(the place in a component, how its value is treated) of each call of a method."""
     program = template.program
     written = {node for node, _ in program.outputs}
-    counted = [sweep for sweep in option.sweeps if not sweep.only_ranks]
+    counted = [sweep for sweep in option.sweeps if not sweep.seldom]
     touched = [
         {i for s in sweep.segments for i in (*s.elements, *s.fetches, *s.stores)} | {*sweep.held}
         for sweep in counted
@@ -188,5 +188,5 @@ def _needs_whole(invocation: Invocation) -> bool:
 def _unheld_reads(template: Template) -> tuple[int, ...]:
     """The slots that sweeps would read if they held nothing, as often as they would."""
     return tuple(
-        slot for sweep in sweeps(template.program) if not sweep.only_ranks for slot in sweep.reads
+        slot for sweep in sweeps(template.program) if not sweep.seldom for slot in sweep.reads
     )

@@ -8,7 +8,6 @@ from ..method import Factor, method
 from ..symbols import Tensor
 from ..task_vectors import drop_unchanged_rows
 
-
 _ABOVE_0 = 1e-30  # what is divided by where no element is unique and epsilon is 0
 
 

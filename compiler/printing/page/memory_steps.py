@@ -140,7 +140,7 @@ def _name(names: dict[int, str], value: int) -> str:
 
 def _deeds(sweep: Sweep, names: dict[int, str], outputs: int) -> Iterator[str]:
     """What a sweep does, a phrase each."""
-    if sweep.only_ranks:
+    if sweep.seldom:
         yield "ranks equal magnitudes, where there are any"
         return
     if sweep.reads:

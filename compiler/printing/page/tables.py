@@ -115,7 +115,7 @@ def bytes_read_of(plan: Plan) -> Counter[str]:
 def _times_read(choice: Option) -> Counter[int]:
     if not choice.sweeps:  # a copy
         return Counter({0: 1})
-    return Counter(s for sweep in choice.sweeps if not sweep.only_ranks for s in sweep.reads)
+    return Counter(s for sweep in choice.sweeps if not sweep.seldom for s in sweep.reads)
 
 
 def stages_table(graph: StageGraph) -> Markup:
