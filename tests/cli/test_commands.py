@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
+from mergec.compiler.selection import shown_path
 from mergec.ops.method import method_names
 
 
@@ -34,11 +37,11 @@ def test_plan_is_for_people(invoke, models, recipe):
     assert "3 sources, 1 stage, 1 output" in text
     for words in ("Sources", "Stages", "Sharing", "Memory", "I/O", "Disk", "Warnings    none"):
         assert words in text
-    assert "├─ core  ties of 2  21 tensors" in text
+    assert re.search(r"├─ core  ties of 2 +21 +\S+ KB  held\n", text)
     assert "org/b  weight=0.3 density=0.5" in text
     assert "of 1.0 GiB" in text
     last = text.splitlines()[-1]
-    assert last == f"Next        mergec run {recipe} --models {models} --memory {2**30}"
+    assert last == f"Next        mergec run {recipe} --models {models} --memory 1GiB"
 
 
 def test_plan_draws_a_shared_stage_once(invoke, models, tmp_path):
@@ -52,20 +55,6 @@ def test_plan_draws_a_shared_stage_once(invoke, models, tmp_path):
     assert text.count("org/a  weight=1") == 1
     assert text.count("core  (above)") == 1
     assert "core computed once, used 2 times" in text
-
-
-def test_plan_json(invoke, models, recipe):
-    plan = json.loads(invoke("plan", recipe, "-m", models, "--json", "--threads", "2").stdout)
-    assert plan["format_version"] == 1
-    assert plan["threads"] == 2
-    assert plan["distinct_loads"] <= plan["loads"]
-    assert 0 < plan["lower_bound_bytes"] <= plan["peak_bytes"] <= plan["limit_bytes"]
-    assert plan["optimal"] == (plan["lower_bound_bytes"] == plan["peak_bytes"])
-    assert plan["bytes_read"] == sum(step["bytes_read"] for step in plan["steps"])
-    assert plan["bytes_written"] == sum(output["bytes"] for output in plan["outputs"])
-    written = [target["tensor"] for step in plan["steps"] for target in step["writes"]]
-    assert len(written) == len(set(written)) == plan["outputs"][0]["tensors"] == 21
-    assert plan["stages"][0]["name"] == "core"
 
 
 @pytest.mark.parametrize("phase", ["ast", "graph", "optimized", "schedule", "kernels"])
@@ -95,7 +84,17 @@ def test_run_json_and_quiet(invoke, models, recipe, tmp_path):
     report = json.loads(result.stdout)
     assert report["outputs"] == [str(tmp_path / "elsewhere")]
     assert report["tensors"] == 21
+    assert report["format_version"] == 1
+    (stage,) = report["stages"]
+    assert stage["stages"] == ["core", result_name(tmp_path / "elsewhere")]
+    assert stage["planned_bytes"] == report["planned_bytes"] > 0
+    assert stage["bytes_read"] == report["bytes_read"] > 0
+    assert stage["seconds"] > 0 and stage["planned_seconds"] > 0
     assert result.stderr == ""
+
+
+def result_name(path: Path) -> str:
+    return shown_path(str(path))
 
 
 def test_a_parameter_changes_the_result(invoke, models, recipe, tmp_path):
@@ -108,8 +107,14 @@ def test_a_parameter_changes_the_result(invoke, models, recipe, tmp_path):
 
 def test_a_dry_run_is_a_plan(invoke, models, recipe, tmp_path):
     result = invoke("run", recipe, "-m", models, "--dry-run")
-    assert result.stdout == invoke("plan", recipe, "-m", models).stdout
+    assert _timeless(result.stdout) == _timeless(invoke("plan", recipe, "-m", models).stdout)
     assert not (tmp_path / "out").exists()
+
+
+def _timeless(text: str) -> list[str]:
+    """Without the lines that depend on how busy the machine is."""
+    unsteady = ("Time", "Memory", "Disk")
+    return [line for line in text.splitlines() if not line.startswith(unsteady)]
 
 
 def test_fmt(invoke, recipe):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import mergec
@@ -10,7 +11,7 @@ import pytest
 from mergec.compiler.plan import Plan
 from mergec.runtime import display as module
 from mergec.runtime.display import LineDisplay, LiveDisplay, Pace, display, figures, report_lines
-from mergec.runtime.report import Report
+from mergec.runtime.report import Report, StageReport
 from mergec.runtime.run import Progress
 
 
@@ -80,10 +81,33 @@ def test_speed_is_that_of_the_last_seconds():
 
 
 def test_a_report_in_lines():
+    stage = StageReport(("core", "./x/out"), 3, 21, 9.0, 8.0, 10**9, 10**9, 2**20, 2**21)
     report = Report(
-        (Path("x"),), 21, 12.34, 20.0, 10**9, 5 * 10**8, 10**9, 2**20, 0, 2**27, 2, "numba"
+        outputs=(Path("x"),),
+        tensors=21,
+        seconds=12.34,
+        planned_seconds=10.0,
+        cpu_seconds=20.0,
+        bytes_read=10**9,
+        bytes_written=5 * 10**8,
+        planned_read=10**9,
+        planned_bytes=2**21,
+        grown_bytes=2**20,
+        peak_bytes=2**27,
+        kernels_compiled=2,
+        backend="numba",
+        stages=(stage,),
     )
     first, second, third = report_lines(report)
-    assert first == "1 output of 21 tensors in 12.3 s (20.0 s of CPU), numba (2 kernels compiled)"
+    assert first == (
+        "1 output of 21 tensors in 12.3 s, estimated 10.0 s (20.0 s of CPU), "
+        "numba (2 kernels compiled)"
+    )
     assert second == "read 1.0 GB (planned 1.0 GB), wrote 500.0 MB"
-    assert third == "peak memory 128.0 MiB, planned 171.0 MiB"
+    assert third == (
+        "peak memory 1.0 MiB of buffers and held tensors (planned 2.0 MiB), 128.0 MiB in all"
+    )
+    *_, head, line, other = report_lines(replace(report, stages=(stage, stage)))
+    assert head.split() == "stages steps time planned read planned memory planned".split()
+    assert line == other
+    assert line.startswith("core + out") and line.endswith("1.0 MiB  2.0 MiB")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..treatment import How
@@ -16,6 +17,7 @@ WIDTH = 240
 
 _BETWEEN = 54  # pixels between layers: room for curves and the words on them
 _MARGIN = 12
+_PAGE = 1150  # pixels that the page has
 _HEIGHTS = {"source": 42, "stage": 66, "output": 50}
 _CHARACTER = 7.9  # pixels of an average one in a title, in a wide font
 _SMALL_CHARACTER = 6.6
@@ -34,17 +36,18 @@ STATE_WORDS: dict[How, str] = {
 
 def graph_svg(graph: StageGraph) -> Markup:
     """The drawing; a node links to its row in the tables, so that keys reach it."""
-    heights = [float(_HEIGHTS[node.kind]) for node in graph.nodes]
-    placed = place(heights, [(edge.source, edge.target) for edge in graph.edges])
-    layers = max(placed.layer, default=0) + 1
-    width = layers * WIDTH + (layers - 1) * _BETWEEN + 2 * _MARGIN
-    height = round(placed.height + 2 * _MARGIN)
-    labels = [_label(placed, edge) for edge in graph.edges if edge.layers]
+    sheet = _sheet(graph)
+    width, height = sheet.size
     return element(
         "svg",
-        element("g", *(_edge(placed, edge) for edge in graph.edges), class_="edges"),
-        *(_node(placed, heights, number, node) for number, node in enumerate(graph.nodes)),
-        element("g", *labels, class_="labels", aria_hidden="true"),
+        element("g", *(_edge(sheet, edge) for edge in graph.edges), class_="edges"),
+        *(_node(sheet, number, node) for number, node in enumerate(graph.nodes)),
+        element(
+            "g",
+            *(_label(sheet, edge) for edge in graph.edges if edge.layers),
+            class_="labels",
+            aria_hidden="true",
+        ),
         id="graph",
         class_="graph",
         width=width,
@@ -92,46 +95,98 @@ def row_id(number: int) -> str:
 # Places -----------------------------------------------------------------------------------------
 
 
-def _left(layer: int) -> int:
-    return _MARGIN + layer * (WIDTH + _BETWEEN)
+@dataclass(frozen=True)
+class _Sheet:
+    """Where boxes lie: in layers from left to right, or `down` the page, which suits long chains.
+
+    `along` is the way from layer to layer, `across` the other one. lengths: of boxes along it.
+    """
+
+    placed: Placement
+    down: bool
+    lengths: tuple[int, ...]
+
+    @property
+    def band(self) -> int:
+        """Pixels of a layer along the way."""
+        return max(_HEIGHTS.values()) if self.down else WIDTH
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        layers = max(self.placed.layer, default=0) + 1
+        along = layers * (self.band + _BETWEEN) - _BETWEEN + 2 * _MARGIN
+        across = round(self.placed.extent) + 2 * _MARGIN
+        return (across, along) if self.down else (along, across)
+
+    def start(self, layer: int) -> int:
+        """Where a layer begins."""
+        return _MARGIN + layer * (self.band + _BETWEEN)
+
+    def begin(self, box: int) -> float:
+        """Where a box begins: in the middle of its layer, if it is shorter."""
+        return self.start(self.placed.layer[box]) + (self.band - self.lengths[box]) / 2
+
+    def pair(self, along: float, across: float) -> str:
+        """Coordinates as a path has them."""
+        x, y = (across, along) if self.down else (along, across)
+        return f"{round(x, 1):g} {round(y, 1):g}"
 
 
-def _edge(placed: Placement, edge: Edge) -> Markup:
-    x, y = _left(placed.layer[edge.source]) + WIDTH, placed.centre[edge.source] + _MARGIN
-    path = f"M{x} {y:.1f}"
-    lanes = placed.lanes[edge.source]
-    for layer in range(placed.layer[edge.source] + 1, placed.layer[edge.target]):
-        lane = lanes[layer - placed.layer[edge.source] - 1] + _MARGIN
-        path += _curve(x, y, _left(layer), lane) + f"H{_left(layer) + WIDTH}"
-        x, y = _left(layer) + WIDTH, lane
-    path += _curve(x, y, _left(placed.layer[edge.target]), placed.centre[edge.target] + _MARGIN)
+def _sheet(graph: StageGraph) -> _Sheet:
+    """The layers across the page or down it, whichever is less wide."""
+    edges = [(edge.source, edge.target) for edge in graph.edges]
+    heights = [_HEIGHTS[node.kind] for node in graph.nodes]
+    widths = [WIDTH for _ in graph.nodes]
+    across = _Sheet(place(heights, edges), False, tuple(widths))
+    down = _Sheet(place(widths, edges), True, tuple(heights))
+    return min(across, down, key=lambda sheet: max(_PAGE, sheet.size[0]))
+
+
+def _edge(sheet: _Sheet, edge: Edge) -> Markup:
+    placed = sheet.placed
+    along = sheet.begin(edge.source) + sheet.lengths[edge.source]
+    across = placed.centre[edge.source] + _MARGIN
+    path = f"M{sheet.pair(along, across)}"
+    first = placed.layer[edge.source] + 1
+    for layer in range(first, placed.layer[edge.target]):
+        lane = placed.lanes[edge.source][layer - first] + _MARGIN
+        path += _curve(sheet, along, across, sheet.start(layer), lane)
+        along, across = sheet.start(layer) + sheet.band, lane
+        path += f"L{sheet.pair(along, across)}"
+    end = placed.centre[edge.target] + _MARGIN
+    path += _curve(sheet, along, across, sheet.begin(edge.target), end)
     kind = "edge base" if edge.base else "edge"
     return element("path", d=path, class_=kind, data_from=edge.source, data_to=edge.target)
 
 
-def _curve(x: float, y: float, end_x: float, end_y: float) -> str:
-    middle = (x + end_x) / 2
-    return f"C{middle:g} {y:.1f} {middle:g} {end_y:.1f} {end_x:g} {end_y:.1f}"
+def _curve(sheet: _Sheet, along: float, across: float, end: float, lane: float) -> str:
+    middle = (along + end) / 2
+    points = ((middle, across), (middle, lane), (end, lane))
+    return "C" + " ".join(sheet.pair(*point) for point in points)
 
 
-def _label(placed: Placement, edge: Edge) -> Markup:
-    layer = placed.layer[edge.target]
-    y = placed.centre[edge.source]
-    if placed.lanes[edge.source] and layer - placed.layer[edge.source] > 1:
-        y = placed.lanes[edge.source][layer - placed.layer[edge.source] - 2]
+def _label(sheet: _Sheet, edge: Edge) -> Markup:
+    """The slices that an edge takes, where it leaves its box or lane."""
+    placed = sheet.placed
+    layer = placed.layer[edge.target] - 1
+    passed = layer - placed.layer[edge.source]
+    across = placed.lanes[edge.source][passed - 1] if passed else placed.centre[edge.source]
+    end = sheet.start(layer) + sheet.band
     text = edge.layers[0] if len(edge.layers) == 1 else count(len(edge.layers), "slice")
     # below a curve that goes up, above one that goes down
-    y += 15 if placed.centre[edge.target] < y else -6
-    x = _left(layer) - _BETWEEN + 4
-    return element("text", text, x=x, y=round(y + _MARGIN, 1), class_="word")
+    beside = 15 if placed.centre[edge.target] < across else -6
+    x, y = (across + 6, end + 13) if sheet.down else (end + 4, across + _MARGIN + beside)
+    return element("text", text, x=round(x, 1), y=round(y, 1), class_="word")
 
 
 # Boxes ------------------------------------------------------------------------------------------
 
 
-def _node(placed: Placement, heights: Sequence[float], number: int, node: StageNode) -> Markup:
-    x = _left(placed.layer[number])
-    y = placed.centre[number] - heights[number] / 2 + _MARGIN
+def _node(sheet: _Sheet, number: int, node: StageNode) -> Markup:
+    height = _HEIGHTS[node.kind]
+    middle = sheet.placed.centre[number] + _MARGIN
+    corner = middle - (WIDTH if sheet.down else height) / 2
     lines = list(_box_lines(node))
     texts = [
         element("text", _short(text, room), x=14, y=at, class_=style)
@@ -139,15 +194,15 @@ def _node(placed: Placement, heights: Sequence[float], number: int, node: StageN
     ]
     return element(
         "a",
-        element("rect", width=WIDTH, height=heights[number], rx=8, class_="box"),
-        element("rect", width=4, height=heights[number] - 16, x=0, y=8, rx=2, class_="edge-mark"),
+        element("rect", width=WIDTH, height=height, rx=8, class_="box"),
+        element("rect", width=4, height=height - 16, x=0, y=8, rx=2, class_="edge-mark"),
         *texts,
         href=f"#{row_id(number)}",
         class_=f"node {node.kind} {_main_state(node)}".rstrip(),
         id=f"node-{number}",
         data_node=number,
         data_stage=node.name if node.kind == "stage" and node.name else None,
-        transform=f"translate({x} {y:.1f})",
+        transform=f"translate({sheet.pair(sheet.begin(number), corner)})",
         aria_label=f"{node.kind} {title(node)}: {', '.join(_summary(node))}",
     )
 

@@ -1,12 +1,12 @@
-"""Boxes and the edges between them -> where to draw them: layers from left to right.
+"""Boxes and the edges between them -> where to draw them: layers, and a box's place in its own.
 
     a ──┐          layer 0    a, b: what nothing comes into stands just before its first user
         c ── d     layer 1    c
     b ──┴─── e     layer 2    d, and e, which b reaches by a lane through layer 1
 
-A box stands right of all that it comes from. Edges out of one box share the lanes that they take
-through the layers between. Rows are ordered by the mean place of their neighbours, then set as
-near to those as their heights allow, which is a regression that keeps the order.
+A box stands behind all that it comes from. Edges out of one box share the lanes that they take
+through the layers between. A layer is ordered by the mean place of neighbours, then each box is
+set as near to its own as their sizes allow, which is a regression that keeps the order.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ _PASSES = 8
 
 @dataclass(frozen=True)
 class Placement:
-    """centres: each box's layer and vertical centre in pixels. height: of the whole drawing.
+    """layer, centre: each box's layer, and where in it the box's middle is, in pixels.
 
-    lanes: for each box the centres of its lane in the layers after its own.
+    lanes: for each box where its lane is in the layers after its own. extent: of the longest layer.
     """
 
     layer: tuple[int, ...]
     centre: tuple[float, ...]
     lanes: tuple[tuple[float, ...], ...]
-    height: float
+    extent: float
 
 
-def place(heights: Sequence[float], edges: Iterable[tuple[int, int]]) -> Placement:
-    """Place boxes of these heights. Every edge (from, to) goes to a box of a higher number."""
+def place(sizes: Sequence[float], edges: Iterable[tuple[int, int]]) -> Placement:
+    """Place boxes of these sizes. Every edge (from, to) goes to a box of a higher number."""
     pairs = list(dict.fromkeys(edges))
-    layer = _layers(len(heights), pairs)
-    slots, rows, links = _with_lanes(heights, layer, pairs)
+    layer = _layers(len(sizes), pairs)
+    slots, rows, links = _with_lanes(sizes, layer, pairs)
     before = _neighbours(len(slots), ((b, a) for a, b in links))
     after = _neighbours(len(slots), links)
     for number in range(_PASSES):
@@ -46,12 +46,12 @@ def place(heights: Sequence[float], edges: Iterable[tuple[int, int]]) -> Placeme
     centre = _settle(rows, slots, before, after)
     top = min((c - h / 2 for c, h in zip(centre, slots, strict=True)), default=0.0)
     centre = [c - top for c in centre]
-    lanes: list[list[float]] = [[] for _ in heights]
+    lanes: list[list[float]] = [[] for _ in sizes]
     for slot, owner in enumerate(_owners(layer, pairs)):
-        lanes[owner].append(centre[len(heights) + slot])
+        lanes[owner].append(centre[len(sizes) + slot])
     return Placement(
         tuple(layer),
-        tuple(centre[: len(heights)]),
+        tuple(centre[: len(sizes)]),
         tuple(map(tuple, lanes)),
         max((c + h / 2 for c, h in zip(centre, slots, strict=True)), default=0.0),
     )
@@ -80,12 +80,12 @@ def _owners(layer: Sequence[int], edges: Sequence[tuple[int, int]]) -> list[int]
 
 
 def _with_lanes(
-    heights: Sequence[float], layer: Sequence[int], edges: Sequence[tuple[int, int]]
+    sizes: Sequence[float], layer: Sequence[int], edges: Sequence[tuple[int, int]]
 ) -> tuple[list[float], list[list[int]], list[tuple[int, int]]]:
-    """(heights of boxes and lane slots, the rows of each layer, links of neighbouring layers)."""
-    slots = list(heights)
+    """(sizes of boxes and lane slots, the rows of each layer, links of neighbouring layers)."""
+    slots = list(sizes)
     rows: list[list[int]] = [[] for _ in range(max(layer, default=0) + 1)]
-    chain: dict[int, list[int]] = {box: [box] for box in range(len(heights))}
+    chain: dict[int, list[int]] = {box: [box] for box in range(len(sizes))}
     links: list[tuple[int, int]] = []
     for box, at in enumerate(layer):
         rows[at].append(box)
@@ -130,7 +130,7 @@ def _settle(
     before: Sequence[Sequence[int]],
     after: Sequence[Sequence[int]],
 ) -> list[float]:
-    """Vertical centres: layers in turn come as near to their neighbours as they can."""
+    """Middles: layers in turn come as near to their neighbours as they can."""
     centre = [0.0] * len(slots)
     for row in rows:
         at = 0.0
