@@ -15,7 +15,9 @@ from .compiler.layers import Layers
 from .grammar.diagnostics import Diagnostic, Diagnostics, RecipeError, did_you_mean
 from .ops.dtypes import BY_NAME, promote
 from .ops.eager import EagerRandom
-from .ops.method import ZERO, Call, Method, MethodError, Parameter, Value, find_method, method_names
+from .ops.errors import MethodError
+from .ops.method import ZERO, Call, Method, find_method, method_names
+from .ops.parameters import Parameter, Value
 from .ops.streams import stream_key
 
 __all__ = ["merge"]

@@ -11,7 +11,8 @@ import click
 from ..compiler.graph_text import value_text
 from ..compiler.printing.columns import table
 from ..grammar.diagnostics import RecipeError, did_you_mean
-from ..ops.method import Method, Parameter, find_method, method_names
+from ..ops.method import Method, find_method, method_names
+from ..ops.parameters import Parameter
 from .options import json_option
 
 FORMAT_VERSION = 1

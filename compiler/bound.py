@@ -17,7 +17,8 @@ from typing import Literal, TypeAlias
 from ..grammar.diagnostics import Diagnostic, Span
 from ..grammar.syntax import Pattern
 from ..ops.dtypes import DType
-from ..ops.method import Method, Value
+from ..ops.method import Method
+from ..ops.parameters import Value
 from .checkpoint import Checkpoint
 
 # Parameter values -------------------------------------------------------------------------------

@@ -53,7 +53,8 @@ class Component(NamedTuple):
     """One unit of planning and work: output tensors of one shape that are computed together.
 
     nodes: the component's graph nodes, ascending. loads: the tensor of each input slot. targets:
-    the tensors of each output number. params, keys: vectors that the program's leaves refer to.
+    the tensors of each output number. params, keys, pools: vectors that the program's leaves refer
+    to.
     """
 
     template: Template
@@ -62,6 +63,7 @@ class Component(NamedTuple):
     targets: tuple[tuple[Target, ...], ...]
     params: tuple[float, ...]
     keys: tuple[int, ...]
+    pools: tuple[int, ...]
     shape: tuple[int, ...]
 
     @property
@@ -191,13 +193,14 @@ def _component(graph: Graph, writes: Sequence[int], templates: _Templates) -> Co
         members = [nodes[index] for index in order]
         template = templates.known[key] = templates.make(members, local, tuple(outputs))
     if len(invokes) == 1:
-        params, keys = invokes[0].invocation.params, invokes[0].keys
+        params, keys, pools = invokes[0].invocation.params, invokes[0].keys, invokes[0].pools
     else:
         params = tuple(p for op in invokes for p in op.invocation.params)
         keys = tuple(k for op in invokes for k in op.keys)
+        pools = tuple(p for op in invokes for p in op.pools)
     targets = tuple(tuple(names) for names in outputs.values())
     shape = nodes[writes[0]].type.shape
-    return Component(template, tuple(order), loads, targets, params, keys, shape)
+    return Component(template, tuple(order), loads, targets, params, keys, pools, shape)
 
 
 def _members(graph: Graph, writes: Sequence[int]) -> set[int]:
@@ -268,6 +271,7 @@ class _Assembly:
         self._known: dict[Any, int] = {}
         self._params = 0
         self._keys = 0
+        self._pools = 0
 
     def add(self, node: Node, inputs: tuple[int, ...]) -> None:
         if isinstance(node.op, Load):
@@ -292,11 +296,12 @@ class _Assembly:
                 attr = self.nodes[inputs[int(attr[0])]].attr
             if primitive.name == "param":
                 attr = (int(attr[0]) + self._params,)
-            elif TABLE[primitive.name].indexed and attr:
-                attr = (int(attr[0]) + self._keys,)
+            elif stream := TABLE[primitive.name].stream:
+                attr = (int(attr[0]) + (self._keys if stream == "keys" else self._pools),)
             place.append(self._intern(Primitive(primitive.name, args, attr, primitive.kind)))
         self._params += len(op.invocation.params)
         self._keys += len(op.keys)
+        self._pools += len(op.pools)
         return place[trace.result]
 
     def _zero(self) -> int:

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from .components import Component
-from .graph import Load
 from .options import Option
 from .plan import Plan
 from .program import Segment
@@ -190,10 +189,7 @@ def _per_element(segment: Segment) -> float:
 
 def _distinct_bytes(plan: Plan) -> int:
     """Bytes of the source tensors that are read, each once."""
-    loads: dict[tuple[str, int], Load] = {}
-    for component in plan.components:
-        for load in component.loads:
-            loads[load.checkpoint.files[load.tensor.file].real_path, load.tensor.offset] = load
+    loads = {id(load.tensor): load for c in plan.components for load in c.loads}
     return sum(load.tensor.nbytes for load in loads.values())
 
 
@@ -215,9 +211,10 @@ def _uncounted(plan: Plan) -> Iterator[str]:
 
 def _segments(plan: Plan) -> set[tuple[int, Segment]]:
     """What kernels are generated from."""
+    ways = {id(o): (c, o) for c, o in zip(plan.components, plan.choices, strict=True)}
     return {
         (id(component.template), segment)
-        for component, option in zip(plan.components, plan.choices, strict=True)
+        for component, option in ways.values()
         for sweep in option.sweeps
         for segment in sweep.segments
     }

@@ -15,7 +15,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ..grammar.diagnostics import Span
 from ..ops.dtypes import DType
-from ..ops.method import Method, Value
+from ..ops.method import Method
+from ..ops.parameters import Value
 from ..ops.symbols import Trace
 from .checkpoint import Checkpoint, TensorInfo
 
@@ -86,10 +87,15 @@ class Invocation:
 
 
 class Invoke(NamedTuple):
-    """A method's invocation on one tensor; keys are its sources' streams of random numbers."""
+    """A method's invocation on one tensor.
+
+    keys: its sources' streams of random numbers. pools: for each source the number of the pool of
+    tensors that it shares its threshold with, where it does.
+    """
 
     invocation: Invocation
     keys: tuple[int, ...]
+    pools: tuple[int, ...] = ()
 
 
 class Zero(NamedTuple):
@@ -124,7 +130,7 @@ class Graph:
         if isinstance(op, Load):
             key = id(op.tensor)  # two references to one folder share their tensors
         elif isinstance(op, Invoke):
-            key = (id(op.invocation), op.keys, node.inputs)
+            key = (id(op.invocation), op.keys, op.pools, node.inputs)
         elif isinstance(op, Zero):
             key = (Zero, node.type)
         index = None if key is None else self._known.get(key)

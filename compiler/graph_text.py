@@ -22,7 +22,8 @@ from typing import NoReturn
 from ..grammar.diagnostics import RecipeError, SourceText, Span
 from ..ops import arithmetic
 from ..ops.dtypes import BY_NAME
-from ..ops.method import Method, Parameter, Value, find_method
+from ..ops.method import Method, find_method
+from ..ops.parameters import Parameter, Value
 from .checkpoint import Checkpoint
 from .graph import Graph, Invocation, Invoke, Load, Node, Origin, Space, TensorType, Write, Zero
 

@@ -8,13 +8,14 @@ slicing an expression or naming it as a stage starts a new model with names of i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..grammar.diagnostics import Diagnostics
 from ..ops.dtypes import BY_NAME, promote
-from ..ops.method import Call, Value
+from ..ops.method import Call
+from ..ops.parameters import Value
 from ..ops.streams import stream_key
 from .bound import (
     Bound,
@@ -80,6 +81,7 @@ class _Lowering:
         self._stages: dict[tuple[Stage, str], int | None] = {}
         self._plain: dict[Merge, Invocation | Literal["varies"]] = {}
         self._digests: dict[Expr, int] = {}
+        self._pools: dict[Merge, int] = {}
 
     def output(self, number: int, output: Output) -> None:
         origin = self.graph.origin(Origin("", output.span))
@@ -263,7 +265,8 @@ class _Lowering:
             plain = self._plain[merge] = self._same_for_all(merge)
         if isinstance(plain, Invocation):
             kind = self._type(merge, plain.settings, types)
-            return self.graph.invoke(Invoke(plain, keys), tuple(inputs), kind, origin)
+            pools = self._pools_of(merge, plain.settings)
+            return self.graph.invoke(Invoke(plain, keys, pools), tuple(inputs), kind, origin)
         evaluated = self._parameters(merge, name, outer)
         if evaluated is None:
             return inputs[0]
@@ -275,7 +278,15 @@ class _Lowering:
         call = Call(tuple(inputs[: len(columns)]), base, columns, settings, keys)
         invocation = self.graph.invocation(method, method.columns_of(call), settings, has_base)
         kind = self._type(merge, settings, types)
-        return self.graph.invoke(Invoke(invocation, keys), method.inputs(call), kind, origin)
+        pools = self._pools_of(merge, settings)
+        return self.graph.invoke(Invoke(invocation, keys, pools), method.inputs(call), kind, origin)
+
+    def _pools_of(self, merge: Merge, settings: Mapping[str, Value]) -> tuple[int, ...]:
+        """The numbers of the pools of tensors that share a threshold: one a source of the merge."""
+        if settings.get("scope") != "model":
+            return ()
+        first = self._pools.setdefault(merge, sum(len(known.rows) for known in self._pools))
+        return tuple(first + row for row in range(len(merge.rows)))
 
     def _same_for_all(self, merge: Merge) -> Invocation | Literal["varies"]:
         """The invocation of a merge whose parameters are the same for every tensor."""

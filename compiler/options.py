@@ -11,13 +11,14 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from ..grammar.diagnostics import RecipeError
 from ..ops.dtypes import DType
 from .components import Component, Template
 from .ordering.simulate import check_peak
-from .program import DIGIT_BITS, ELEMENT_KINDS, Program, Sweep
+from .program import DIGIT_BITS, ELEMENT_KINDS, Program, Sweep, digits
 from .schedule import Problem, order_problem
-from .sweeps import build_sweeps, earliest
-from .units import Unit, closure, units
+from .sweeps import build_sweeps, earliest, pool_sweep
+from .units import Unit, closure, depends_on_sums, units
 from .whole import scratch_bytes, whole_slots
 
 READ_RATE = 1.5e9
@@ -252,7 +253,8 @@ def _option(
 ) -> Option:
     program = component.template.program
     built = build_sweeps(program, found, grouping)
-    counted = [sweep for sweep in built if not sweep.seldom]
+    passes = _passes(component)
+    counted = [*passes, *(sweep for sweep in built if not sweep.seldom)]
     slots = [slot for sweep in counted for slot in (*sweep.reads, *whole_slots(program, sweep))]
     read = sum(component.loads[slot].tensor.nbytes for slot in slots)
     size = component.numel * program.compute.itemsize
@@ -261,14 +263,14 @@ def _option(
     moved = size * (len(stored) + len(fetched))
     spill = size * sum(i in spilled for i in [*stored, *fetched])
     steps = sum(len(segment.elements) for sweep in counted for segment in sweep.segments)
-    bins = max((BIN_BYTES * len(sweep.looks) for sweep in built), default=0)
+    bins = max((BIN_BYTES * len(sweep.looks) for sweep in [*passes, *built]), default=0)
     return Option(
         held=held,
         spilled=spilled,
         sweeps=built,
         peak=peak + bins,
         lower_bound=lower_bound + bins,
-        tile_bytes=max(tile_bytes(component, sweep, spilled) for sweep in built),
+        tile_bytes=max(tile_bytes(component, sweep, spilled) for sweep in [*passes, *built]),
         read=read,
         spilled_bytes=spill,
         seconds=read / READ_RATE
@@ -276,6 +278,22 @@ def _option(
         + (moved - spill) / HELD_RATE
         + steps * component.numel * STEP_SECONDS,
     )
+
+
+def _passes(component: Component) -> list[Sweep]:
+    """The walks that find thresholds of whole models. Errors: RecipeError E0310."""
+    program = component.template.program
+    if not program.pooled:
+        return []
+    for index in program.pooled:
+        if depends_on_sums(program, program.nodes[index].args[0]):
+            raise RecipeError.of(
+                "E0310",
+                "`scope = model` can't look at a stage that itself needs sums over whole tensors",
+                notes=(f"at `{component.targets[0][0].name}`",),
+                hint="save that stage first, and merge the saved model",
+            )
+    return [pool_sweep(program, digit) for digit in range(digits(program.compute))]
 
 
 def tile_bytes(component: Component, sweep: Sweep, spilled: frozenset[int]) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
 from ..grammar.diagnostics import Diagnostic, ResourceError, SourceText
-from ..ops.dtypes import DType
+from ..ops.dtypes import DType, float32
 from .bound import Bound
 from .components import Component, Template
 from .graph import Graph, Load, Write
@@ -18,6 +18,7 @@ from .layout import Layout, plan_layout
 from .lower import Lowered
 from .options import Option, options
 from .printing.units import binary_size, count
+from .program import digits
 from .structure import Structures
 
 FIXED_BYTES = 170 * 2**20
@@ -81,6 +82,16 @@ class Plan:
     def bytes_read(self) -> int:
         """Bytes that sweeps read from the sources; looks that are seldom needed are left out."""
         return sum(choice.read for choice in self.choices)
+
+    @property
+    def compute(self) -> DType:
+        """The dtype of the elementwise arithmetic."""
+        return self.bound.settings.compute or float32
+
+    @cached_property
+    def passes(self) -> int:
+        """Passes over the model that find thresholds of whole models, before the others."""
+        return digits(self.compute) if any(c.pools for c in self.components) else 0
 
     @cached_property
     def bytes_written(self) -> int:

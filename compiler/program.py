@@ -35,6 +35,11 @@ class Program:
     compute: DType
     refuses_nonfinite: bool = True
 
+    @cached_property
+    def pooled(self) -> tuple[int, ...]:
+        """Selections whose cut is found over all tensors of a model, before the program runs."""
+        return tuple(i for i, node in enumerate(self.nodes) if node.name == "largest_of_pool")
+
     @property
     def coarse(self) -> bool:
         """Whether inputs have so few digits that differences of equal magnitude are common."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..grammar.signature import Signature
-from ..ops.method import Value, find_method
+from ..ops.method import find_method
+from ..ops.parameters import Value
 
 
 def signature_of(name: str) -> Signature | None:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..ops.primitives import Kind
-from .program import ELEMENT_KINDS, Program, Segment, Sweep
+from .program import ELEMENT_KINDS, Look, Program, Segment, Sweep
 from .units import Job, Unit, closure, units
 
 Grouping = Sequence[Sequence[int]]
@@ -26,6 +26,12 @@ def sweeps(program: Program, held: Iterable[int] = ()) -> tuple[Sweep, ...]:
     """The fewest sweeps: every unit as early as it can be."""
     found = units(program, held)
     return build_sweeps(program, found, earliest(found))
+
+
+def pool_sweep(program: Program, digit: int) -> Sweep:
+    """The walk that looks at one digit of all selections whose cut is a whole model's."""
+    jobs = [Job("looks", Look(i, digit, False), program.nodes[i].args[:1]) for i in program.pooled]
+    return Sweep(_segments(program, jobs, set()), (), (), ())
 
 
 def earliest(found: Sequence[Unit]) -> list[list[int]]:

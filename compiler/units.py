@@ -106,7 +106,7 @@ class _Units:
             trait = TABLE[self.nodes[i].name].trait
             if trait is Trait.REDUCTION:
                 yield Job("sums", i, self.nodes[i].args)
-            elif trait is Trait.SELECTION:
+            elif trait is Trait.SELECTION and i not in self.program.pooled:
                 for digit in range(digits(self.program.compute)):
                     yield Job("looks", Look(i, digit, False), self.nodes[i].args[:1])
                 if self._ranked(i):
@@ -182,6 +182,8 @@ class _Units:
                 found.add(("sums", index))
             else:
                 for arg in node.args:
+                    if arg in self.program.pooled:
+                        continue  # its cut is known beforehand
                     if self.nodes[arg].kind is Kind.SELECTION:
                         ranked = node.kind is Kind.MASK
                         digit = digits(self.program.compute) - 1 + ranked
@@ -228,6 +230,25 @@ def needed_nodes(program: Program) -> set[int]:
             needed.add(index)
             stack.extend(program.nodes[index].args)
     return needed
+
+
+def depends_on_sums(program: Program, node: int) -> bool:
+    """Whether a value needs reductions or selections of whole tensors."""
+    seen: set[int] = set()
+    stack = [node]
+    while stack:
+        index = stack.pop()
+        if index in seen or index in program.pooled:
+            continue
+        seen.add(index)
+        if TABLE[program.nodes[index].name].trait in (
+            Trait.REDUCTION,
+            Trait.SELECTION,
+            Trait.OPAQUE,
+        ):
+            return True
+        stack.extend(program.nodes[index].args)
+    return False
 
 
 def closure(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from .functions import rounded
-from .method import ZERO, Call, Factor, method
+from .method import ZERO, Call, method
+from .parameters import Factor
 from .symbols import Tensor
 
 

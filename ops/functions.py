@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .errors import MethodError
 from .primitives import TABLE
 from .symbols import Attribute, Mask, Scalar, Selection, Symbol, Tensor
 
@@ -94,6 +95,18 @@ def total(x: Tensor) -> Scalar:
 def largest(x: Tensor, k: Scalar) -> Selection:
     """The cut that tells the k elements of largest |x|; among equals the lowest index is first."""
     return apply("largest", x, k)  # type: ignore[no-any-return]
+
+
+def largest_of_model(x: Tensor, source: int, share: Scalar) -> Selection:
+    """The cut at a share of all elements of a source's tensors, x among them: at least one.
+
+    The run finds it in passes over the whole model before it computes anything. Equals at the cut
+    are all kept. Errors: MethodError on torch tensors, which are one tensor and not a model.
+    """
+    if not isinstance(x, Symbol):
+        raise MethodError("`scope = model` needs whole models: it works in recipes")
+    count = maximum(floor(share * x.tracer.add("pool_numel", (), (source,))), 1.0)
+    return x.tracer.apply("largest_of_pool", (x, count), (source,))  # type: ignore[return-value]
 
 
 def selected(x: Tensor, selection: Selection) -> Mask:

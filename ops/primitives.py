@@ -42,6 +42,7 @@ class Primitive:
     """A primitive's traits.
 
     indexed: the value depends on the element's index too, not on its arguments alone.
+    stream: the vector that its attribute is a place in: a source's random keys, or its pools.
     linear: how it combines tensors linearly, if it does: a sum with these signs, or a product or
     quotient with a scalar.
     evaluate: computes it on Python floats, where it exists on scalars.
@@ -51,6 +52,7 @@ class Primitive:
     trait: Trait
     result: Callable[[tuple[Kind, ...]], Kind]
     indexed: bool = False
+    stream: Literal["keys", "pools"] | None = None
     evaluate: Callable[..., Any] | None = None
     linear: Literal["+", "+-", "-", "*", "/"] | None = None
 
@@ -114,11 +116,13 @@ TABLE: dict[str, Primitive] = {
         Primitive("cos", Trait.ELEMENTWISE, _always(Kind.SCALAR), evaluate=math.cos),
         Primitive("arccos", Trait.ELEMENTWISE, _always(Kind.SCALAR), evaluate=math.acos),
         Primitive("floor", Trait.ELEMENTWISE, _always(Kind.SCALAR), evaluate=math.floor),
-        Primitive("bernoulli", Trait.ELEMENTWISE, _always(Kind.MASK), indexed=True),
+        Primitive("bernoulli", Trait.ELEMENTWISE, _always(Kind.MASK), indexed=True, stream="keys"),
         Primitive("selected", Trait.ELEMENTWISE, _always(Kind.MASK), indexed=True),
         Primitive("sum", Trait.REDUCTION, _always(Kind.SCALAR)),
         Primitive("dot", Trait.REDUCTION, _always(Kind.SCALAR)),
         Primitive("largest", Trait.SELECTION, _always(Kind.SELECTION)),
+        Primitive("pool_numel", Trait.LEAF, _always(Kind.SCALAR), stream="pools"),
+        Primitive("largest_of_pool", Trait.SELECTION, _always(Kind.SELECTION), stream="pools"),
         Primitive("cut_magnitude", Trait.HOST, _always(Kind.SCALAR)),
         Primitive("host", Trait.HOST, _always(Kind.BUNDLE)),
         Primitive("host_item", Trait.HOST, _always(Kind.SCALAR)),

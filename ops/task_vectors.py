@@ -11,10 +11,12 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 
+from .errors import MethodError
 from .functions import (
     equal,
     floor,
     largest,
+    largest_of_model,
     maximum,
     minimum,
     numel,
@@ -23,19 +25,29 @@ from .functions import (
     total,
     where,
 )
-from .method import Call, MethodError, Random, Switch
+from .method import Call, Random
+from .parameters import Switch
 from .symbols import Scalar, Tensor
 
 Rows: TypeAlias = np.ndarray[Any, Any]
 Rescale: TypeAlias = Annotated[Literal["none", "density", "l1"], Switch(true="l1", false="none")]
 
 
-def trim(delta: Tensor, density: Scalar) -> Any:
-    """δ with only its k = max(1, ⌊density·n⌋) largest magnitudes; all of it at density ≥ 1."""
+Scope: TypeAlias = Literal["tensor", "model"]
+"""Whether a threshold is a tensor's own or one for all of a model's tensors."""
+
+
+def trim(delta: Tensor, source: int, density: Scalar, scope: Scope = "tensor") -> Any:
+    """δ with only its k = max(1, ⌊density·n⌋) largest magnitudes; all of it at density ≥ 1.
+
+    With `scope = model` n counts the elements of all the source's tensors, and so does k.
+    """
     if density >= 1:
         return delta
     if density <= 0:
         return 0.0
+    if scope == "model":
+        return where(selected(delta, largest_of_model(delta, source, density)), delta, 0.0)
     count = maximum(floor(density * numel(delta)), 1.0)
     return where(selected(delta, largest(delta, count)), delta, 0.0)
 

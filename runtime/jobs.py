@@ -20,15 +20,16 @@ from ..compiler.kernels.codec import STORAGE
 from ..compiler.kernels.source import sum_slots
 from ..compiler.options import Option
 from ..compiler.plan import CHUNK
-from ..compiler.program import DIGIT_BITS, Program, Segment
+from ..compiler.program import DIGIT_BITS, Program, Segment, Sweep
 from ..grammar.diagnostics import RunError
-from ..ops.method import MethodError
+from ..ops.errors import MethodError
 from .buffers import Buffers, Tile
 from .files import Files
 from .finite import nonfinite_error
 from .functions import call_rows, call_whole
 from .held import Held, InMemory, Spilled
 from .meters import Meter
+from .pools import Pools, pooled
 from .scalars import Scalars, rank_slots
 
 KernelOf: TypeAlias = Callable[[Program, Segment], Callable[..., None]]
@@ -70,6 +71,8 @@ class Job:
         self,
         component: Component,
         option: Option,
+        sweeps: Sequence[Sweep],
+        pools: Pools,
         places: Sequence[Sequence[Place]],
         files: Files,
         kernel_of: KernelOf,
@@ -79,6 +82,7 @@ class Job:
         self.meter = meter or Meter()
         self.component = component
         self.option = option
+        self._pools = pools
         self._spill_folder = spill_folder
         self.done = False
         self._program = component.template.program
@@ -94,11 +98,14 @@ class Job:
         if component.template.copies:
             self._left = self._tiles
         else:
-            self._scalars = Scalars(
-                self._program, component.params, component.keys, component.numel
-            )
-            self._sweeps = iter(option.sweeps)
+            self._scalars = Scalars(component, pools)
+            self._sweeps = iter(sweeps)
             self._advance()
+
+    def ask_pools(self) -> None:
+        """Tell the pools how many elements this component's selections want kept."""
+        for index, pool in pooled(self.component):
+            self._pools.want(pool, self._scalars.value(self._program.nodes[index].args[1]))
 
     def take(self) -> Chunk | None:
         """The next chunk of the current sweep, or None while others finish it."""
@@ -135,7 +142,7 @@ class Job:
                 self._advance()
             except MethodError as error:
                 name = self.component.targets[0][0].name
-                raise RunError.of("E0608", f"{name} can't be merged: {error}") from None
+                raise RunError.of("E0609", f"{name} can't be merged: {error}") from None
         return True
 
     # One chunk ----------------------------------------------------------------------------------
@@ -283,7 +290,10 @@ class Job:
         for number, work in enumerate(self._work):
             ranks = rank_slots(work.segment)
             for place, look in enumerate(work.segment.looks):
-                if look.ranks:
+                if look.selection in self._program.pooled:
+                    slot = int(self._program.nodes[look.selection].attr[0])
+                    self._pools.add(self.component.pools[slot], work.bins[place])
+                elif look.ranks:
                     self._rank(number, place, ranks[place], buffers)
                 else:
                     self._scalars.look(look, work.bins[place])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,10 @@ from typing import Literal, TypeAlias
 
 from ..compiler.components import Component
 from ..compiler.estimate import estimate
+from ..compiler.options import Option
 from ..compiler.plan import Plan
-from ..compiler.program import Program, Segment
+from ..compiler.program import Program, Segment, Sweep
+from ..compiler.sweeps import pool_sweep
 from ..compiler.timeline import most_spilled
 from .backends import Backend, find_backend
 from .checks import check_equalities, check_outputs
@@ -23,6 +25,7 @@ from .jobs import Job, Place
 from .manifest import manifest
 from .meters import Gauge, Meter
 from .output_config import output_config
+from .pools import Pools
 from .report import Report, resident_bytes
 from .sidecar import copy_sidecars
 from .stage_reports import stage_group, stage_reports
@@ -95,6 +98,7 @@ class _Run:
         self._watch = watch
         self._count_lock = threading.Lock()
         self.gauge = Gauge()
+        self.pools = Pools(plan.components)
         self.meters: dict[tuple[str, ...], Meter] = {}
         self.progress = Progress(
             bytes_total=plan.bytes_read + plan.bytes_written,
@@ -134,8 +138,13 @@ class _Run:
         output.write_text(MANIFEST_NAME, text + "\n")
 
     def _compute(self, folders: list[Path]) -> None:
-        plan = self.plan
-        workers = Workers(self._jobs(folders), plan.threads, self._budget(), self._on_done)
+        for digit in range(self.plan.passes):
+            self._work(self._looking(digit, folders), lambda job: None)
+            self.pools.finish(digit, self.plan.compute)
+        self._work(self._jobs(folders), self._on_done)
+
+    def _work(self, jobs: Iterator[tuple[Job, int]], on_done: Callable[[Job], None]) -> None:
+        workers = Workers(jobs, self.plan.threads, self._budget(), on_done)
         with self.gauge.watch(lambda: (job.meter for job in workers.active())):
             workers.start()
             try:
@@ -150,15 +159,38 @@ class _Run:
         """Bytes for what components hold between sweeps, beside the workers' own buffers."""
         return max((choice.peak for choice in self.plan.choices), default=0)
 
+    def _looking(self, digit: int, folders: list[Path]) -> Iterator[tuple[Job, int]]:
+        """A pass over the model that looks at one digit of what shares a threshold."""
+        for component, option in zip(self.plan.components, self.plan.choices, strict=True):
+            if component.pools:
+                sweeps = (pool_sweep(component.template.program, digit),)
+                job = self._job(component, option, sweeps, folders)
+                job.ask_pools()
+                yield job, option.peak
+
     def _jobs(self, folders: list[Path]) -> Iterator[tuple[Job, int]]:
-        plan = self.plan
-        for component, option in zip(plan.components, plan.choices, strict=True):
-            self._announce(component)
-            places = self._places(component, folders)
-            spills = folders[component.targets[0][0].output]
-            meter = self.meters.setdefault(stage_group(plan, component), Meter())
-            job = Job(component, option, places, self.files, self._kernel, spills, meter)
-            yield job, option.peak
+        for component, option in zip(self.plan.components, self.plan.choices, strict=True):
+            yield self._job(component, option, option.sweeps, folders), option.peak
+
+    def _job(
+        self,
+        component: Component,
+        option: Option,
+        sweeps: Sequence[Sweep],
+        folders: list[Path],
+    ) -> Job:
+        self._announce(component)
+        return Job(
+            component,
+            option,
+            sweeps,
+            self.pools,
+            self._places(component, folders),
+            self.files,
+            self._kernel,
+            folders[component.targets[0][0].output],
+            self.meters.setdefault(stage_group(self.plan, component), Meter()),
+        )
 
     def _places(self, component: Component, folders: list[Path]) -> list[list[Place]]:
         def place(output: int, name: str) -> Place:

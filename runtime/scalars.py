@@ -9,35 +9,39 @@ from typing import TypeAlias
 
 import numpy as np
 
+from ..compiler.components import Component
 from ..compiler.kernels.source import RANK_FIELDS
-from ..compiler.program import Look, Program, Segment, digit_shift, digit_width, digits
+from ..compiler.program import Look, Segment, digits
 from ..ops.named import named_function
 from ..ops.primitives import TABLE, Kind, Trait
 from ..ops.symbols import Node
+from .cuts import ALL_EQUALS, NOTHING, narrow
+from .pools import Pools, pooled
 
 Sums: TypeAlias = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 Cuts: TypeAlias = np.ndarray[tuple[int, int], np.dtype[np.uint64]]
-
-_ALL = (1 << 63) - 1  # an index that no element has: every equal is kept
 
 
 class Scalars:
     """The scalar values of one component while its sweeps run."""
 
-    def __init__(
-        self, program: Program, params: Sequence[float], keys: Sequence[int], numel: int
-    ) -> None:
+    def __init__(self, component: Component, pools: Pools) -> None:
+        program = component.template.program
         self._program = program
-        self._params = params
-        self._numel = numel
+        self._params = component.params
+        self._numel = component.numel
+        self._pool_numel = [pools.numel.get(pool, 0) for pool in component.pools]
         self._values: dict[int, float] = {}
         self._found: set[int] = set()
         self._bundles: dict[int, Sequence[float]] = {}
         self._selections = [i for i, n in enumerate(program.nodes) if n.kind is Kind.SELECTION]
         self._row = {index: row for row, index in enumerate(self._selections)}
         self._left = [0] * len(self._selections)
-        self.keys = np.array(keys or [0], dtype=np.uint64)
+        self.keys = np.array(component.keys or [0], dtype=np.uint64)
         self.cuts = np.zeros((max(1, len(self._selections)), 3), dtype=np.uint64)
+        for index, pool in pooled(component):
+            self.cuts[self._row[index]] = (pools.bits.get(pool, 0), ALL_EQUALS, 0)
+            self._found.add(index)
 
     def vector(self, segment: Segment) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """The scalars that a sweep's kernel takes, in its order."""
@@ -71,6 +75,8 @@ class Scalars:
             return float(node.attr[0])
         if node.name == "numel":
             return float(self._numel)
+        if node.name == "pool_numel":
+            return float(self._pool_numel[int(node.attr[0])])
         if node.name == "host_item":
             return float(self._bundles[node.args[0]][int(node.attr[0])])
         if node.name == "cut_magnitude":
@@ -82,7 +88,7 @@ class Scalars:
     def _magnitude(self, row: int) -> float:
         """The magnitude whose bits a cut has; of nothing infinity."""
         bits = int(self.cuts[row, 0])
-        if bits == (1 << 64) - 1:
+        if bits == NOTHING:
             return math.inf
         wide = self._program.compute.itemsize == 8
         return struct.unpack("<d", struct.pack("<Q", bits))[0] if wide else _single(bits)
@@ -102,21 +108,18 @@ class Scalars:
             wanted = self._values[self._program.nodes[look.selection].args[1]]
             self._left[row] = max(0, min(self._numel, int(wanted)))
             if self._left[row] == 0:  # nothing is kept: no magnitude's bits are above all ones
-                self.cuts[row, 0] = np.uint64((1 << 64) - 1)
+                self.cuts[row, 0] = np.uint64(NOTHING)
         if look.digit == digits(compute) - 1:
             self._found.add(look.selection)
         if self._settled(row):
             return
-        from_top = np.cumsum(bins[: 1 << digit_width(compute, look.digit)][::-1])
-        place = int(np.searchsorted(from_top, self._left[row]))
-        self._left[row] -= int(from_top[place - 1]) if place else 0
-        digit = len(from_top) - 1 - place
-        self.cuts[row, 0] |= np.uint64(digit << digit_shift(compute, look.digit))
+        found = narrow(bins, self._left[row], look.digit, compute)
+        self._left[row] = found.left
+        self.cuts[row, 0] |= np.uint64(found.bits)
         if look.digit == digits(compute) - 1:
-            equals = int(bins[digit])
-            self.cuts[row, 1] = np.uint64(_ALL if equals == self._left[row] else 0)
-            if equals == self._left[row]:
-                self._left[row] = 0
+            whole = found.equals == found.left
+            self.cuts[row, 1] = np.uint64(ALL_EQUALS if whole else 0)
+            self._left[row] = 0 if whole else found.left
 
     def wanted_rank(self, look: Look) -> int:
         """How many elements equal to a selection's cut are kept, from the first on; 0: all are."""

@@ -9,7 +9,8 @@ from typing import Protocol
 from ...grammar import is_yaml, syntax
 from ...grammar.diagnostics import Diagnostics, Span, did_you_mean
 from ...ops import arithmetic
-from ...ops.method import Method, Parameter, find_method, method_names
+from ...ops.method import Method, find_method, method_names
+from ...ops.parameters import Parameter
 from ..bound import Expr, Merge, Row, Stack
 from .parameters import ParameterBinder, Parameters
 from .terms import Kind, Resolved, Term, Unknown, describe

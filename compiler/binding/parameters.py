@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 from ...grammar import syntax
 from ...grammar.diagnostics import Diagnostics, Span, did_you_mean, nearest
-from ...ops.method import Parameter
-from ...ops.method import Value as Plain
+from ...ops.parameters import Parameter
+from ...ops.parameters import Value as Plain
 from ..bound import ByName, Expr, Gradient, Matcher, Setting
 from .terms import Resolved, Unknown, describe
 

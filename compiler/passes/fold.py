@@ -8,7 +8,8 @@ all zeros (the delta of a model with itself), or needs fewer sources (weight 0).
 from __future__ import annotations
 
 from ...grammar.diagnostics import Diagnostics
-from ...ops.method import ZERO, Call, MethodError
+from ...ops.errors import MethodError
+from ...ops.method import ZERO, Call
 from ..graph import Graph, Invoke, Node, Zero, copy_node
 
 
@@ -21,7 +22,8 @@ def fold(graph: Graph) -> Graph:
         here = graph if result is None else result
         inputs = node.inputs if result is None else tuple(place[i] for i in node.inputs)
         op = node.op
-        if isinstance(op, Invoke) and op.invocation.method.simplify is not None:
+        # a threshold for a whole model takes all of its tensors, those without effect too
+        if isinstance(op, Invoke) and op.invocation.method.simplify is not None and not op.pools:
             call = _call(here, op, inputs)
             try:
                 simpler = op.invocation.method.simplify(call)

@@ -55,7 +55,7 @@ def plan_page(
     body = [
         element(
             "header",
-            *_heading(plan, graph),
+            *_heading(plan),
             element("dl", *_figures(plan, runs, made.seconds), class_="figures"),
             element("p", "Next  ", element("code", command, class_="command"), class_="next"),
         ),
@@ -91,16 +91,15 @@ def _digest(text: str) -> str:
 # Sections ---------------------------------------------------------------------------------------
 
 
-def _heading(plan: Plan, graph: StageGraph) -> tuple[Markup, Markup]:
+def _heading(plan: Plan) -> tuple[Markup, Markup]:
     # importing the root at the top would import it while it is being imported
     from ... import __version__
 
-    stages = sum(node.kind == "stage" for node in graph.nodes)
     warnings = count(len(plan.warnings), "warning") if plan.warnings else "no warnings"
     parts = [
         f"mergec {__version__}",
         count(len(plan.bound.sources), "source"),
-        count(stages, "stage"),
+        count(len(plan.bound.stages), "stage"),
         count(len(plan.bound.outputs), "output"),
     ]
     subtitle = element(

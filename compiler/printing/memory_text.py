@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from ..plan import FIXED_BYTES, Plan
 from ..timeline import timeline
 from .columns import paragraph, table
-from .plan_facts import FrontierRow, binding_moment, value_names
+from .plan_facts import FrontierRow, value_names
 from .units import binary_size, count, decimal_size, duration
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -28,9 +28,10 @@ def memory_text(plan: Plan, width: int) -> Iterator[str]:
         f"{count(plan.threads, 'worker')}; {binary_size(FIXED_BYTES)} more for the program itself",
         width,
     )
-    moment = binding_moment(plan)
-    if moment is None:
+    moments = list(timeline(plan))
+    if not moments:
         return
+    moment = max(moments, key=lambda moment: moment.nbytes)
     component = plan.components[moment.component]
     names = value_names(plan, component)
     sweeps = max(1, len(plan.choices[moment.component].sweeps))
@@ -48,12 +49,11 @@ def memory_text(plan: Plan, width: int) -> Iterator[str]:
         f"{len(plan.components):,}, sweep {moment.sweep + 1} of {sweeps}: {', '.join(parts)}",
         width,
     )
-    yield from _sparkline(plan, width)
+    yield from _sparkline(plan, [moment.nbytes for moment in moments], width)
 
 
-def _sparkline(plan: Plan, width: int) -> Iterator[str]:
+def _sparkline(plan: Plan, needs: Sequence[int], width: int) -> Iterator[str]:
     """Memory over the sweeps of all steps, each column the most in its part of the run."""
-    needs = [moment.nbytes for moment in timeline(plan)]
     columns = min(len(needs), _SPARKS, max(8, width - 40))
     # beside a limit that is much larger every plan would look flat
     near = plan.limit < 4 * plan.peak_bytes

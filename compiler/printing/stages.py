@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ...ops.method import Parameter
+from ...ops.parameters import Parameter
 from ..bound import ByName, Choice, Expr, Gradient, Matcher, Merge, Setting, Sliced, Source, Stack
 from ..bound import Row as SourceRow
 from ..bound import Stage as StageExpr
@@ -72,9 +72,10 @@ class Stages:
 
     def __init__(self, plan: Plan):
         self.plan = plan
-        self._before = _calls(plan.graph)
-        self._after = _calls(plan.optimised)
-        self._fates = fates(plan)
+        keys = node_keys(plan.optimised)
+        self._before = _calls(plan.graph, node_keys(plan.graph))
+        self._after = _calls(plan.optimised, keys)
+        self._fates = fates(plan, keys)
         self.uses: Counter[Expr] = Counter(output.value for output in plan.bound.outputs)
         seen: set[Expr] = set()
         pending: list[Expr] = [output.value for output in plan.bound.outputs]
@@ -131,10 +132,10 @@ class Stages:
         )
 
 
-def _calls(graph: Graph) -> dict[Key, tuple[int, int]]:
+def _calls(graph: Graph, all_keys: Sequence[Sequence[Key]]) -> dict[Key, tuple[int, int]]:
     """(calls of methods, bytes of their results) by merge."""
     found: dict[Key, tuple[int, int]] = {}
-    for node, keys in zip(graph.nodes, node_keys(graph), strict=True):
+    for node, keys in zip(graph.nodes, all_keys, strict=True):
         if keys and isinstance(node.op, Invoke):
             nbytes = node.type.dtype.itemsize
             for size in node.type.shape:

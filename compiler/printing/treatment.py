@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from ..components import Template
-from ..graph import Graph, Invocation, Invoke, Write
+from ..graph import Graph, Invocation, Invoke, Op, Write
 from ..options import Option, worth_holding
 from ..plan import Plan, needed_bytes
 from ..sweeps import sweeps
@@ -102,32 +102,34 @@ class Fate:
 _SMALL = {2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 
 
-def fates(plan: Plan) -> dict[Key, list[Fate]]:
-    """The fates of each merge that computes anything, the most tensors first."""
-    keys = node_keys(plan.optimised)
-    treated: dict[int, tuple[tuple[int, Treated], ...]] = {}
+def fates(plan: Plan, keys: Sequence[Sequence[Key]] | None = None) -> dict[Key, list[Fate]]:
+    """The fates of each merge that computes anything, the most tensors first.
+
+    keys: `node_keys` of the optimised graph, where they are known.
+    """
+    keys = keys or node_keys(plan.optimised)
+    treated: dict[int, tuple[tuple[int, str, Treated], ...]] = {}
     unheld: dict[int, tuple[int, ...]] = {}
     found: dict[Key, dict[Treated, Fate]] = {}
+    nodes = plan.optimised.nodes
     for component, option in zip(plan.components, plan.choices, strict=True):
-        template = component.template
-        if id(option) not in treated:
-            treated[id(option)] = tuple(_treated(template, option))
-            unheld[id(option)] = _unheld_reads(template) if option.held else ()
-        size = component.numel * template.program.compute.itemsize
+        if id(option) not in treated:  # components of one template and shape share their option
+            ops = [nodes[index].op for index in component.nodes]
+            treated[id(option)] = tuple(_treated(component.template, option, ops))
+            unheld[id(option)] = _unheld_reads(component.template) if option.held else ()
+        size = component.numel * component.template.program.compute.itemsize
         again = sum(component.loads[slot].tensor.nbytes for slot in unheld[id(option)])
-        needed = needed_bytes(option, plan.threads)
-        for place, how in treated[id(option)]:
-            op = plan.optimised.nodes[component.nodes[place]].op
-            assert isinstance(op, Invoke)
-            if _needs_whole(op.invocation):
-                how = how._replace(how="whole")
+        for place, method, how in treated[id(option)]:
+            whole = how.how == "whole"
             for key in keys[component.nodes[place]]:
-                fate = found.setdefault(key, {}).setdefault(
-                    how, Fate(*how, op.invocation.method.name)
-                )
+                of = found.setdefault(key, {})
+                fate = of.get(how)
+                if fate is None:
+                    fate = of[how] = Fate(*how, method)
                 fate.tensors += 1
                 fate.bytes += size
-                fate.largest = max(fate.largest, needed if how.how == "whole" else size)
+                largest = needed_bytes(option, plan.threads) if whole else size
+                fate.largest = max(fate.largest, largest)
                 fate.saved += max(0, again - option.read) if how.how == "held" else 0
     return {key: sorted(by.values(), key=lambda f: -f.tensors) for key, by in found.items()}
 
@@ -155,8 +157,10 @@ def node_keys(graph: Graph) -> list[Sequence[Key]]:
     return keys
 
 
-def _treated(template: Template, option: Option) -> Iterator[tuple[int, Treated]]:
-    """(the place in a component, how its value is treated) of each call of a method."""
+def _treated(
+    template: Template, option: Option, ops: Sequence[Op]
+) -> Iterator[tuple[int, str, Treated]]:
+    """(place in a component, method, how its value is treated) of each call of a method."""
     program = template.program
     written = {node for node, _ in program.outputs}
     counted = [sweep for sweep in option.sweeps if not sweep.seldom]
@@ -166,10 +170,13 @@ def _treated(template: Template, option: Option) -> Iterator[tuple[int, Treated]
     ]
     stored = {i for sweep in counted for i in sweep.held}
     worth = worth_holding(template)
-    for place, _, value in template.values:
+    for place, method, value in template.values:
         needs = sum(value in sweep for sweep in touched)
         how: How
-        if value in option.spilled:
+        op = ops[place]
+        if isinstance(op, Invoke) and _needs_whole(op.invocation):
+            how = "whole"
+        elif value in option.spilled:
             how = "spilled"
         elif value in stored:
             how = "held"
@@ -177,7 +184,7 @@ def _treated(template: Template, option: Option) -> Iterator[tuple[int, Treated]
             how = "recomputed"
         else:
             how = "written" if value in written else "fused"
-        yield place, Treated(how, needs, value not in worth)
+        yield place, method, Treated(how, needs, value not in worth)
 
 
 def _needs_whole(invocation: Invocation) -> bool:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from ..method import Call, Factor, method
+from ..method import Call, method
+from ..parameters import Factor
 from ..symbols import Tensor
 
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from ..method import Density, Factor, Random, Weight, method
+from ..method import Random, method
+from ..parameters import Density, Factor, Weight
 from ..symbols import Tensor
 from ..task_vectors import (
     Rescale,

@@ -3,9 +3,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
+from ..errors import MethodError
 from ..functions import maximum, where
 from ..gram import combine
-from ..method import Bounds, Call, MethodError, Weight, method
+from ..method import Call, method
+from ..parameters import Bounds, Weight
 from ..symbols import Scalar, Tensor
 
 Floor = Annotated[Scalar, Bounds(0.0, None)]

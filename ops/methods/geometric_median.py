@@ -5,8 +5,10 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from ..errors import MethodError
 from ..gram import Matrix, Vector, combine, length, on_gram, split
-from ..method import Bounds, Call, MethodError, method
+from ..method import Call, method
+from ..parameters import Bounds
 from ..symbols import Scalar, Tensor
 
 Share = Annotated[Scalar, Bounds(0.0, None)]

@@ -5,7 +5,8 @@ from typing import Any
 
 from ..functions import on_whole
 from ..gram import combine
-from ..method import Factor, method
+from ..method import method
+from ..parameters import Factor
 from ..spectra import block_bytes, eigh_bytes, gram, inverse_root, product, sides, wide
 from ..subspaces import is_matrix
 from ..symbols import Tensor

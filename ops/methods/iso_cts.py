@@ -5,7 +5,8 @@ from typing import Annotated, Any
 
 from ..functions import on_whole
 from ..gram import combine
-from ..method import Bounds, Factor, method
+from ..method import method
+from ..parameters import Bounds, Factor
 from ..spectra import sides
 from ..subspaces import is_matrix, join, join_bytes, merged, merged_bytes
 from ..symbols import Scalar, Tensor

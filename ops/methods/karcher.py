@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..gram import combine, length, on_gram, split
-from ..method import Call, Factor, method
+from ..method import Call, method
+from ..parameters import Factor
 from ..symbols import Tensor
 
 _VANISHING = 1e-7  # below it a mean direction or the sine of an angle is rounding alone

@@ -3,7 +3,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..method import Call, MethodError, Weight, method
+from ..errors import MethodError
+from ..method import Call, method
+from ..parameters import Weight
 from ..symbols import Tensor
 
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..gram import combine
-from ..method import Call, Factor, Position, Weight, method
+from ..method import Call, method
+from ..parameters import Factor, Position, Weight
 from ..symbols import Tensor
 
 

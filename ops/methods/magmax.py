@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..functions import where
-from ..method import Factor, method
+from ..method import method
+from ..parameters import Factor
 from ..symbols import Tensor
 from ..unchanged import base_if_unchanged
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from ..functions import on_rows
 from ..gram import on_gram, split
-from ..method import AtLeast, Call, method
+from ..method import Call, method
+from ..parameters import AtLeast
 from ..symbols import Tensor
 
 Array: TypeAlias = np.ndarray[Any, Any]

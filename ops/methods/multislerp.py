@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import MethodError
 from ..gram import combine, length, on_gram, split
-from ..method import Call, Factor, MethodError, Weight, method
+from ..method import Call, method
+from ..parameters import Factor, Weight
 from ..symbols import Tensor
 
 

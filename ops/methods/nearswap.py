@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from ..functions import maximum, minimum
-from ..method import Call, Factor, method
+from ..method import Call, method
+from ..parameters import Factor
 from ..symbols import Tensor
 
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from ..functions import on_rows, on_whole, where
 from ..gram import combine, on_gram, split
-from ..method import Call, Weight, method
+from ..method import Call, method
+from ..parameters import Weight
 from ..symbols import Tensor
 from ..whole import whole
 

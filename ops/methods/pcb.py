@@ -6,7 +6,8 @@ from typing import Annotated, Any
 from ..exponentials import expm1, tanh
 from ..functions import cut_magnitude, floor, largest, maximum, minimum, numel, total, where
 from ..gram import combine
-from ..method import Bounds, Factor, method
+from ..method import method
+from ..parameters import Bounds, Factor
 from ..symbols import Scalar, Tensor
 from ..unchanged import base_if_unchanged
 

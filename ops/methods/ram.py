@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..functions import maximum, where
-from ..method import Factor, method
+from ..method import method
+from ..parameters import Factor
 from ..symbols import Tensor
 from ..task_vectors import drop_unchanged_rows
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from ..functions import on_whole
 from ..gram import combine
-from ..method import Bounds, Call, Shaped, method
+from ..method import Call, method
+from ..parameters import Bounds, Shaped
 from ..spectra import inverse_root
 from ..symbols import Scalar, Tensor, Whole
 from ..whole import whole

@@ -3,7 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..functions import on_whole
-from ..method import Call, Factor, method
+from ..method import Call, method
+from ..parameters import Factor
 from ..spectra import BLOCK, SVD, block_bytes, gram, product, sides, square_roots
 from ..subspaces import is_matrix
 from ..symbols import Tensor

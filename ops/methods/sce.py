@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..functions import dot, floor, largest, maximum, numel, selected, total, where
-from ..method import Call, Factor, method
+from ..method import Call, method
+from ..parameters import Factor
 from ..symbols import Tensor
 
 

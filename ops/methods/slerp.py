@@ -3,7 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..functions import arccos, dot, maximum, minimum, sin, sqrt, where
-from ..method import Call, Factor, method
+from ..method import Call, method
+from ..parameters import Factor
 from ..symbols import Scalar, Tensor
 
 

@@ -3,7 +3,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from ..method import Factor, Weight, method
+from ..method import method
+from ..parameters import Factor, Weight
 from ..symbols import Tensor
 from ..task_vectors import combine_sum, drop_silent_rows
 

@@ -3,9 +3,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from ..method import Density, Factor, Weight, method
+from ..method import method
+from ..parameters import Density, Factor, Weight
 from ..symbols import Tensor
-from ..task_vectors import Rescale, combine_consensus, drop_silent_rows, rescale_kept, trim
+from ..task_vectors import Rescale, Scope, combine_consensus, drop_silent_rows, rescale_kept, trim
 
 
 @method(simplify=partial(drop_silent_rows, consensus=True))
@@ -18,18 +19,21 @@ def ties(
     lambda_: Factor = 1.0,  # type: ignore[assignment]
     normalize: bool = True,
     rescale: Rescale = "none",
+    scope: Scope = "tensor",
 ) -> Tensor:
     """Trim each task vector to its largest magnitudes, elect a sign, merge what agrees.
 
     Of δ_i = x_i - b the k = max(1, ⌊density·n⌋) largest magnitudes stay (among equals the lowest
     index first); v_i = w_i δ_i. The majority sign is that of Σ v_i (+ at 0); the v_i of that sign
-    are summed, divided by the sum of their weights if `normalize`, times λ, plus b.
+    are summed, divided by the sum of their weights if `normalize`, times λ, plus b. With `scope =
+    model`, as published, n and k count all tensors of a model, whose equals at the cut all stay.
 
     Source: Yadav et al., TIES-Merging, NeurIPS 2023. Sweeps: two or three to find the cuts, one to
     write (one in all at density 1); memory: tiles and a histogram per model.
     """
     vectors = []
-    for x, w, share in zip(xs, weight, density, strict=True):
+    for i, (x, w, share) in enumerate(zip(xs, weight, density, strict=True)):
         delta = x - base
-        vectors.append(rescale_kept(trim(delta, share), delta, share, rescale) * w)
+        kept = trim(delta, i, share, scope)
+        vectors.append(rescale_kept(kept, delta, share, rescale) * w)
     return combine_consensus(base, vectors, weight, lambda_, normalize)

@@ -3,7 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..functions import equal, where
-from ..method import Call, Factor, method
+from ..method import Call, method
+from ..parameters import Factor
 from ..symbols import Tensor
 
 _GAIN = 1.8

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..functions import on_whole
-from ..method import Factor, method
+from ..method import method
+from ..parameters import Factor
 from ..spectra import sides
 from ..subspaces import is_matrix, join, join_bytes, merged, merged_bytes
 from ..symbols import Tensor

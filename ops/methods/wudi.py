@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from ..functions import on_whole
-from ..method import Bounds, Factor, method
+from ..method import method
+from ..parameters import Bounds, Factor
 from ..symbols import Scalar, Tensor
 from ..unchanged import base_if_unchanged
 from ..whole import whole

@@ -108,6 +108,6 @@ def test_a_report_in_lines():
         "peak memory 1.0 MiB of buffers and held tensors (planned 2.0 MiB), 128.0 MiB in all"
     )
     *_, head, line, other = report_lines(replace(report, stages=(stage, stage)))
-    assert head.split() == "stages steps time planned read planned memory planned".split()
+    assert " ".join(head.split()) == "stages steps time planned read planned memory planned"
     assert line == other
     assert line.startswith("core + out") and line.endswith("1.0 MiB  2.0 MiB")

@@ -12,16 +12,26 @@ from mergec.compiler.printing.columns import paragraph, table
 from mergec.compiler.printing.memory_text import sparkline
 from mergec.compiler.printing.plan_text import plan_text
 from mergec.compiler.timeline import timeline
+from support.checkpoints import sparse_checkpoint
 
 TWO = """\
 let core = dare_ties { base = "org/base"
   "org/a" weight=0.5 density=0.5
   "org/b" weight=0.5 density=0.5
 }
-let blend = slerp { core, "org/b", t = [0, 0.5, 1] }
+let blend = slerp { core, "org/b", t = [0.5, 0.5, 0] }
 save blend to "./blend"
 save linear { core weight=1, "org/a" weight=2 } to "./soup"
 """
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A mirror of org/base, org/a and org/b: tensors of many tiles, on no disk."""
+    mirror = tmp_path_factory.mktemp("wide")
+    for name in ("base", "a", "b"):
+        sparse_checkpoint(mirror / "org" / name, layers=2, hidden=2048, intermediate=4096)
+    return mirror
 
 
 @pytest.fixture
@@ -49,13 +59,13 @@ def planned(invoke, models, two):
 
 def test_the_text_says_what_is_not_fused_and_why(planned):
     text = planned("--memory", "1GiB")
-    assert re.search(r"├─ core  dare_ties of 2  used 2 times +21 +\S+ KB  held \(\d+\)", text)
+    assert re.search(r"├─ core  dare_ties of 2  used 2 times +21 +\S+ MB  held \(\d+\)", text)
     assert "tensors held in memory since two sweeps need it" in text
     assert "blend: 18 tensors" not in text  # what is written where it is computed needs no reason
     assert re.search(r"blend: \d+ tensors taken from an input as they are", text)
     assert "core computed once, used 2 times" in text
     assert re.search(r"peak \S+ \S+ of 1.0 GiB, proved least for what it holds", text)
-    assert re.search(r"at \S+\.weight, step \d+ of \d+, sweep \d of 2: core \S+ KiB, tiles", text)
+    assert re.search(r"at \S+\.weight, step \d+ of \d+, sweep \d of 2: core \S+ MiB, tiles", text)
     assert re.search(r" {12}[▁▂▃▄▅▆▇█]+  █ is the peak, not the limit", text)
     assert re.search(r"^Time        about \S+ s on this machine", text, re.MULTILINE)
 
@@ -63,7 +73,7 @@ def test_the_text_says_what_is_not_fused_and_why(planned):
 def test_the_smallest_memory_computes_again_or_spills(planned):
     text = planned("--memory", "min")
     assert "█ is the limit" in text
-    assert "computed again since two sweeps need it" in text
+    assert re.search(r"computed again since two sweeps need it, to save 250.0 MiB of memory", text)
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -71,7 +81,7 @@ def test_lines_fit_the_terminal(models, two, width):
     plan = mergec.compile(two, models=[models], memory="min")
     lines = list(plan_text(plan, "0", width))
     assert max(map(len, lines)) <= width
-    assert any("…" in line for line in lines) or width > 80
+    assert any(len(line) > 0.8 * width for line in lines)
 
 
 def test_a_narrow_table_shortens_its_first_column():
@@ -348,7 +358,7 @@ def test_a_limit_too_small_names_the_step_and_what_would_do(invoke, models, two)
     result = invoke("plan", two, "-m", models, "--memory", "1KB")
     assert result.exit_code == 1
     assert "error[E0506]: 1000 B of memory are too little: step " in result.stderr
-    assert re.search(r"step \d+ of 21, `model\.embed_tokens\.weight` \(dare_ties, ", result.stderr)
+    assert re.search(r"step \d+ of \d+, `\S+\.weight` \(dare_ties, ", result.stderr)
     smallest = re.search(r"the smallest limit that works is (\S+);", result.stderr)
     assert smallest is not None
     assert invoke("plan", two, "-m", models, "--memory", smallest[1]).exit_code == 0

@@ -45,7 +45,7 @@ def saved(place: Path, invoke) -> Path:
         "--set",
         "t=0.75",
         "--memory",
-        "1MiB",
+        "4MiB",
         "--threads",
         "1",
         "--out",
@@ -59,7 +59,7 @@ def saved(place: Path, invoke) -> Path:
 
 
 def test_a_plan_file_runs_what_was_planned(saved, place, invoke):
-    direct = ("-m", "models", "--set", "t=0.75", "--memory", "1MiB", "--threads", "1")
+    direct = ("-m", "models", "--set", "t=0.75", "--memory", "4MiB", "--threads", "1")
     assert invoke("run", "recipe.merge", *direct, "--out", "again", "-q").exit_code == 0
     elsewhere = place / "elsewhere"
     elsewhere.mkdir()
@@ -78,7 +78,7 @@ def test_what_a_plan_file_says(saved):
     assert [Path(i["path"]).name for i in document["recipe"]["imports"]] == ["values.merge"]
     options = document["options"]
     assert options["set"] == {"t": "0.75"}
-    assert (options["memory"], options["threads"]) == (2**20, 1)
+    assert (options["memory"], options["threads"]) == (2**22, 1)
     assert [Path(path).is_absolute() for path in (options["folder"], options["out"])] == [True] * 2
     assert [source["reference"] for source in document["sources"]] == ["org/base", "org/a", "org/b"]
     assert all(file["identity"] for source in document["sources"] for file in source["files"])
@@ -91,7 +91,7 @@ def test_plan_shows_a_plan_file_again(saved, invoke):
     text = invoke("plan", saved).stdout
     assert text.startswith("recipe.merge · mergec ")
     assert text.endswith(f"Next        mergec run {saved}\n")
-    assert json.loads(invoke("plan", saved, "--json").stdout)["limit_bytes"] == 2**20
+    assert json.loads(invoke("plan", saved, "--json").stdout)["limit_bytes"] == 2**22
 
 
 def test_a_limit_of_the_machine_is_fixed_in_the_file(place, monkeypatch):

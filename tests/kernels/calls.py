@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from kernels.harness import Call
 from mergec.ops import arithmetic
-from mergec.ops.method import Method, Parameter, find_method, method_names
+from mergec.ops.method import Method, find_method, method_names
+from mergec.ops.parameters import Parameter
 
 MIX = (torch.float32, torch.bfloat16, torch.float16)
 """Dtypes of the inputs, in turn."""

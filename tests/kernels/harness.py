@@ -24,6 +24,7 @@ from mergec.ops.symbols import Tracer
 from mergec.runtime.backends import NumbaBackend, TorchBackend
 from mergec.runtime.buffers import Buffers
 from mergec.runtime.jobs import Job, Place
+from mergec.runtime.pools import Pools
 
 Array = np.ndarray[Any, np.dtype[Any]]
 TILE = 128 * 1024
@@ -70,9 +71,12 @@ def run(
     size = component.numel
     outputs = [np.zeros(size * dtype.itemsize, np.uint8) for _, dtype in program.outputs]
     files: Any = _Memory(inputs, outputs)
+    option = options(component)[0]
     job = Job(
         component=component,
-        option=options(component)[0],
+        option=option,
+        sweeps=option.sweeps,
+        pools=Pools([component]),
         places=[[Place(Path(str(i)), 0)] for i in range(len(outputs))],
         files=files,
         kernel_of=lambda program, segment: kernel(program, segment, backend),
@@ -113,6 +117,7 @@ def _component(
         targets=tuple((Target(0, str(i)),) for i in range(len(program.outputs))),
         params=tuple(params),
         keys=tuple(keys),
+        pools=(),
         shape=tuple(inputs[0].shape),
     )
 

@@ -220,10 +220,10 @@ def _box_lines(node: StageNode) -> Iterator[tuple[str, int, str]]:
         yield f"{decimal_size(node.nbytes or 0)} · {node.note}", small, "small"
     else:
         yield title(node), room, "title"
-        inputs = count(len(node.parts), "input")
-        yield (f"{node.operation} of {inputs}" if node.name else f"of {inputs}"), small, "small"
-        size = "" if not node.nbytes else f" · {decimal_size(node.nbytes)}"
-        yield (state_text(node) or "no arithmetic") + size, small, "state"
+        words = "of " + count(len(node.parts), "input")
+        words = f"{node.operation} {words}" if node.name else words
+        yield words + (f" · {decimal_size(node.nbytes)}" if node.nbytes else ""), small, "small"
+        yield state_text(node) or "no arithmetic", small, "state"
 
 
 def _main_state(node: StageNode) -> str:

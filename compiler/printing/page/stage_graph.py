@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, TypeAlias
 
-from ....ops.method import Parameter
+from ....ops.parameters import Parameter
 from ...bound import Choice, Expr, Merge, Setting, Sliced, Source, Stack, Stage
 from ...graph import Write
 from ...plan import Plan

@@ -244,7 +244,7 @@ def measured_tables(plan: Plan, seconds: float, report: Mapping[str, Any]) -> Ma
         Column("Planned", True),
         Column("Measured", True),
         Column("Ratio", True),
-        Column("Planned over measured"),
+        Column("Measured below planned"),
     )
     parts = [table("Planned and measured", columns, rows)]
     if planned is not None and planned != plan.peak_bytes:
