@@ -9,15 +9,18 @@ how much of the sources is in the page cache is asked of the system, and a rate 
 from __future__ import annotations
 
 import os
+import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from .components import Component
+from .graph import Invoke
 from .options import Option
 from .plan import Plan
 from .program import Segment
+from .whole import needs_whole
 
 DISK_RATE = 1.0e9
 """Bytes a second that disks are assumed to read and write."""
@@ -119,32 +122,38 @@ def measure_machine() -> Machine:
 
 
 def cached_share(plan: Plan) -> float | None:
-    """The share of the sources' bytes that is in the page cache, from samples; None if unknown."""
+    """The share of the sources' bytes that is in the page cache, from samples; None if unknown.
+
+    Looking makes Linux read what isn't there: a page at a time, and each time at other places, so
+    that the next look isn't misled by this one.
+    """
     flag = getattr(os, "RWF_NOWAIT", None)
     if flag is None:
         return None
     files = {file.real_path: file.size for c in plan.bound.sources.values() for file in c.files}
-    total = sum(files.values())
-    room = bytearray(1)
+    total = max(1, sum(files.values()))
     found = looked = 0
     for path, size in files.items():
+        samples = max(1, round(_SAMPLES * size / total))
         try:
             handle = os.open(path, os.O_RDONLY)
-        except OSError:
+            try:
+                os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_RANDOM)
+                places = [random.randrange(size) for _ in range(samples)]
+                found += sum(_is_cached(handle, place, flag) for place in places)
+                looked += samples
+            finally:
+                os.close(handle)
+        except OSError:  # a file that is gone, or a file system that can't tell
             return None
-        try:
-            samples = max(1, round(_SAMPLES * size / max(1, total)))
-            for number in range(samples):
-                looked += 1
-                try:
-                    found += os.preadv(handle, [room], size * number // samples, flag)
-                except BlockingIOError:  # it would have to be read from the disk
-                    pass
-                except OSError:  # a file system that can't tell
-                    return None
-        finally:
-            os.close(handle)
     return found / looked if looked else None
+
+
+def _is_cached(handle: int, place: int, flag: int) -> bool:
+    try:
+        return os.preadv(handle, [bytearray(1)], place, flag) == 1
+    except BlockingIOError:  # it would have to be read from the disk
+        return False
 
 
 def _quickest(action: object, budget: float) -> float:
@@ -193,20 +202,12 @@ def _distinct_bytes(plan: Plan) -> int:
     return sum(load.tensor.nbytes for load in loads.values())
 
 
-def _uncounted(plan: Plan) -> Iterator[str]:
-    """The methods in which functions of whole tensors are called, each once."""
-    seen: set[int] = set()
-    told: set[str] = set()
-    for component in plan.components:
-        template = component.template
-        if id(template) in seen:
-            continue
-        seen.add(id(template))
-        items = {i for i, n in enumerate(template.program.nodes) if n.name == "whole_item"}
-        for _, method, value in template.values:
-            if value in items and method not in told:
-                told.add(method)
-                yield method
+def _uncounted(plan: Plan) -> dict[str, None]:
+    """The methods in which functions of whole tensors are called."""
+    first = {id(c.template): c for c in plan.components}
+    ops = [plan.optimised.nodes[i].op for c in first.values() for i in c.nodes]
+    calls = [op.invocation for op in ops if isinstance(op, Invoke)]
+    return {call.method.name: None for call in calls if needs_whole(call)}
 
 
 def _segments(plan: Plan) -> set[tuple[int, Segment]]:

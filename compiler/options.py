@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ..grammar.diagnostics import RecipeError
 from ..ops.dtypes import DType
+from ..ops.primitives import TABLE, Trait
 from .components import Component, Template
 from .ordering.simulate import check_peak
 from .program import DIGIT_BITS, ELEMENT_KINDS, Program, Sweep, digits
@@ -29,8 +30,11 @@ HELD_RATE = 8.0e9
 STEP_SECONDS = 4e-11
 """Seconds that one primitive takes for one element, nominal."""
 
-MOST_CHOICES = 4
-"""Values whose every combination of choices is tried; beyond, each is changed on its own."""
+MOST_CHOICES = 3
+"""Values whose every combination of choices is tried."""
+
+MOST_ALONE = 8
+"""With more values all are treated alike, but for one; this many are tried as that one."""
 
 ROW_SCRATCH = 8
 """Tiles of scratch that a function of rows may use."""
@@ -92,21 +96,20 @@ def _copy(component: Component) -> Option:
 def _choices(template: Template) -> Iterator[tuple[tuple[int, ...], frozenset[int]]]:
     """(values to hold, those of them to spill) of each choice to be tried."""
     values = worth_holding(template)
+    ways = ("again", "hold", "spill")
+    combinations: Iterable[tuple[str, ...]]
     if len(values) <= MOST_CHOICES:
-        combinations: Iterable[tuple[str, ...]] = itertools.product(
-            ("again", "hold", "spill"), repeat=len(values)
-        )
+        combinations = itertools.product(ways, repeat=len(values))
     else:
-        same = [(way,) * len(values) for way in ("again", "hold", "spill")]
-        changed = [
-            (*ways[:i], way, *ways[i + 1 :])
-            for ways in same
-            for i in range(len(values))
-            for way in ("again", "hold", "spill")
+        same = [(way,) * len(values) for way in ways]
+        alone = [
+            (*around[:i], way, *around[i + 1 :])
+            for around, way in ((same[0], "hold"), (same[1], "spill"))
+            for i in range(min(len(values), MOST_ALONE))
         ]
-        combinations = dict.fromkeys([*same, *changed])
-    for ways in combinations:
-        kept = [(v, way) for v, way in zip(values, ways, strict=True) if way != "again"]
+        combinations = dict.fromkeys([*same, *alone])
+    for combination in combinations:
+        kept = [(v, way) for v, way in zip(values, combination, strict=True) if way != "again"]
         held = tuple(v for v, _ in kept)
         yield held, frozenset(v for v, way in kept if way == "spill")
 
@@ -122,13 +125,16 @@ def worth_holding(template: Template) -> tuple[int, ...]:
         elements, _ = closure(program.nodes, wanted, ())
         for index in elements:
             computed[index] = computed.get(index, 0) + 1
-    outputs = {node for node, _ in program.outputs}
+    kept = {node for node, _ in program.outputs}
+    for node in program.nodes:
+        if TABLE[node.name].trait is Trait.OPAQUE:
+            kept.update(node.args)  # held anyway
     return tuple(
         dict.fromkeys(
             value
             for _, _, value in template.values
             if computed.get(value, 0) > 1
-            and value not in outputs
+            and value not in kept
             and program.nodes[value].kind in ELEMENT_KINDS
             and _input_bytes(program, value) > program.compute.itemsize
         )

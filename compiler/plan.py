@@ -59,7 +59,8 @@ class Request:
 class Plan:
     """Everything that a run does, known before the first byte of data is read.
 
-    graph: before optimisation; optimised: after it. choices: for each component the way to run it.
+    graph: before optimisation; optimised: after it. ways: for each component its options; choices:
+    the one that is taken.
     layouts: each output's files. equalities: pairs of non-float tensors that must be the same.
     limit: the memory limit in bytes that the choices keep within.
     """
@@ -70,6 +71,7 @@ class Plan:
     graph: Graph
     optimised: Graph
     components: tuple[Component, ...]
+    ways: tuple[tuple[Option, ...], ...]
     choices: tuple[Option, ...]
     layouts: tuple[Layout, ...]
     equalities: tuple[tuple[Load, Load], ...]
@@ -145,7 +147,7 @@ class Plan:
 
     def frontier(self) -> list[Tradeoff]:
         """What each memory limit that makes a difference buys, fastest first."""
-        ways = list(_ways(self.components))
+        ways = self.ways
         limits = sorted({needed_bytes(o, self.threads) for way in set(ways) for o in way})
         rows: list[Tradeoff] = []
         for limit in reversed(limits):
@@ -180,7 +182,8 @@ def make_plan(
 
     Errors: ResourceError E0506 for a limit that can't be met.
     """
-    limit, choices = _choose(found, threads, memory)
+    ways = tuple(_ways(found))
+    limit, choices = _choose(found, ways, threads, memory)
     return Plan(
         request=request,
         source=source,
@@ -188,6 +191,7 @@ def make_plan(
         graph=lowered.graph,
         optimised=optimised,
         components=tuple(found),
+        ways=ways,
         choices=choices,
         layouts=_layouts(bound, optimised),
         equalities=tuple(lowered.equalities),
@@ -228,9 +232,11 @@ def _ways(found: Sequence[Component]) -> Iterator[tuple[Option, ...]]:
 
 
 def _choose(
-    found: Sequence[Component], threads: int, memory: Memory
+    found: Sequence[Component],
+    ways: Sequence[tuple[Option, ...]],
+    threads: int,
+    memory: Memory,
 ) -> tuple[int, tuple[Option, ...]]:
-    ways = list(_ways(found))
     least = [min(needed_bytes(o, threads) for o in way) for way in ways]
     floor = max(least, default=0)
     if memory == "min":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..ops.named import named_function
 from ..ops.primitives import Kind
+from .graph import Invocation
 from .program import ELEMENT_KINDS, Program, Sweep
 
 WHOLE_SCRATCH = 4
@@ -28,3 +29,8 @@ def whole_slots(program: Program, sweep: Sweep) -> list[int]:
     """Input slots that the functions behind a sweep read whole, in a shape of their own."""
     arguments = [program.nodes[i] for whole in sweep.wholes for i in program.nodes[whole].args]
     return [int(node.attr[0]) for node in arguments if node.kind is Kind.WHOLE]
+
+
+def needs_whole(invocation: Invocation) -> bool:
+    """Whether a function of whole tensors is part of a method, as it is called."""
+    return any(node.name == "whole" for node in invocation.trace.nodes)

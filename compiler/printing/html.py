@@ -15,6 +15,7 @@ from importlib import resources
 from string import Template
 from typing import TYPE_CHECKING, Any
 
+from ...version import __version__
 from ..estimate import estimate
 from ..plan import FIXED_BYTES, Plan
 from .page.drawing import graph_data, graph_legend, graph_svg
@@ -92,9 +93,6 @@ def _digest(text: str) -> str:
 
 
 def _heading(plan: Plan) -> tuple[Markup, Markup]:
-    # importing the root at the top would import it while it is being imported
-    from ... import __version__
-
     warnings = count(len(plan.warnings), "warning") if plan.warnings else "no warnings"
     parts = [
         f"mergec {__version__}",

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
 from ..components import Template
-from ..graph import Graph, Invocation, Invoke, Op, Write
+from ..graph import Graph, Invoke, Op, Write
 from ..options import Option, worth_holding
 from ..plan import Plan, needed_bytes
 from ..sweeps import sweeps
+from ..whole import needs_whole
 from .units import binary_size, decimal_size
 
 How: TypeAlias = Literal["written", "fused", "held", "spilled", "recomputed", "whole"]
@@ -174,7 +175,7 @@ def _treated(
         needs = sum(value in sweep for sweep in touched)
         how: How
         op = ops[place]
-        if isinstance(op, Invoke) and _needs_whole(op.invocation):
+        if isinstance(op, Invoke) and needs_whole(op.invocation):
             how = "whole"
         elif value in option.spilled:
             how = "spilled"
@@ -185,11 +186,6 @@ def _treated(
         else:
             how = "written" if value in written else "fused"
         yield place, method, Treated(how, needs, value not in worth)
-
-
-def _needs_whole(invocation: Invocation) -> bool:
-    """Whether a function of whole tensors is part of a method."""
-    return any(node.name == "whole" for node in invocation.trace.nodes)
 
 
 def _unheld_reads(template: Template) -> tuple[int, ...]:

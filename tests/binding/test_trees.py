@@ -57,7 +57,7 @@ save merged to "./out" { dtype = float16 }
     assert show(bound.outputs[0].value) == (
         "merged: ties(base=mistralai/Mistral-7B-v0.1@main, a/one weight=0.5 density=0.5, "
         "b/two weight=[0.0, 0.3, 0.7, 1.0] density={mlp: 0.5, _: 0.8}, "
-        "lambda=1.0, normalize=True, rescale=none)"
+        "lambda=1.0, normalize=True, rescale=none, scope=tensor)"
     )
     merge = bound.stages[0].value
     assert isinstance(merge, Merge)

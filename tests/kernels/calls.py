@@ -112,6 +112,8 @@ def _has_base(method: Method) -> bool:
 def _options(parameter: Parameter) -> tuple[Any, ...]:
     """The values of a boolean or choice, its default first."""
     values: tuple[Any, ...] = parameter.choices
+    if parameter.name == "scope":  # a whole model's threshold isn't a single program's to find
+        return ("tensor",)
     if parameter.kind == "boolean":
         values = (True, False)
     first = (parameter.default,) if parameter.default in values else ()

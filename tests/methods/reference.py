@@ -193,8 +193,10 @@ def _family(
         lambda_: float = 1.0,
         normalize: bool = normalize_default,
         rescale: str = rescale_default,
+        scope: str = "tensor",
         **columns: Sequence[Any],
     ) -> Array:
+        assert scope == "tensor"
         densities = density or [1.0] * len(xs)
         deltas = []
         for i, x in enumerate(xs):

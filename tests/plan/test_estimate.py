@@ -1,0 +1,84 @@
+"""The estimate of a run's time: measured fast, adding up, and honest about the page cache."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import mergec
+import pytest
+from mergec.compiler import estimate as module
+from mergec.compiler.estimate import Machine, cached_share, estimate, measure_machine
+from mergec.compiler.printing.plan_text import time_text
+from mergec.compiler.printing.stages import Stages
+from mergec.compiler.printing.treatment import fates
+
+from .test_promise import SLERP, WHOLE
+
+MACHINE = Machine(copied=1e10, slowness=1.0, cores=2)
+
+
+@pytest.fixture(scope="module")
+def plan(mirror: Path) -> mergec.Plan:
+    return mergec.compile(SLERP.format(size="big"), models=[mirror], threads=2, memory="64GiB")
+
+
+def test_measuring_is_quick():
+    measure_machine()  # numpy is loaded once
+    took = []
+    for _ in range(5):
+        started = time.perf_counter()
+        machine = measure_machine()
+        took.append(time.perf_counter() - started)
+    assert min(took) < 0.06
+    assert machine.copied > 1e8 and 0.01 < machine.slowness < 100 and machine.cores >= 1
+
+
+def test_parts_add_up(plan, monkeypatch):
+    for cached in (None, 0.0, 0.5, 1.0):
+        monkeypatch.setattr(module, "cached_share", lambda plan, share=cached: share)
+        made = estimate(plan, MACHINE)
+        assert sum(made.parts) == pytest.approx(made.seconds)
+        assert len(made.parts) == len(plan.components)
+
+
+def test_what_it_depends_on(plan, mirror, monkeypatch):
+    monkeypatch.setattr(module, "cached_share", lambda plan: 1.0)
+    monkeypatch.setattr(module, "DISK_RATE", 1e15)
+    seconds = estimate(plan, MACHINE).seconds
+    assert estimate(plan, MACHINE._replace(copied=1e9)).seconds > seconds
+    assert estimate(plan, MACHINE._replace(slowness=3.0)).seconds > 1.5 * seconds
+    assert estimate(plan, MACHINE._replace(cores=1)).seconds == pytest.approx(2 * seconds)
+    smaller = mergec.compile(SLERP.format(size="big"), models=[mirror], threads=2, memory="min")
+    assert estimate(smaller, MACHINE).seconds > seconds
+    monkeypatch.setattr(module, "DISK_RATE", 1e6)
+    made = estimate(plan, MACHINE)
+    assert made.disk_bound and made.seconds == pytest.approx(plan.bytes_written / 1e6)
+
+
+@pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="the system doesn't tell")
+def test_the_page_cache_is_asked(plan):
+    files = [file.path for source in plan.bound.sources.values() for file in source.files]
+    for path in files:
+        path.read_bytes()
+    assert cached_share(plan) == 1.0
+    for path in files:
+        with path.open("rb") as stream:
+            os.fsync(stream.fileno())
+            os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    shares = [cached_share(plan) for _ in range(3)]  # looking doesn't fill it
+    assert all(share is not None and share < 0.2 for share in shares)
+    assert "of the sources are in the page cache, the rest on disk" in time_text(estimate(plan))
+
+
+def test_whole_tensors_are_said_to_come_on_top(mirror):
+    plan = mergec.compile(WHOLE.format(size="tall"), models=[mirror])
+    made = estimate(plan, MACHINE)
+    assert made.uncounted == ("tsvm",)
+    assert "the linear algebra of tsvm comes on top" in time_text(made)
+    (found,) = [fate for key, fate in fates(plan).items() if key.stage == "core"]
+    assert found[0].how == "whole"
+    assert "not tiled: tsvm works on whole tensors" in found[0].reason
+    (facts,) = [facts for facts in Stages(plan).facts() if facts.name == "core"]
+    assert facts.treatments[0].largest == plan.peak_bytes
