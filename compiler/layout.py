@@ -15,7 +15,7 @@ from typing import NamedTuple
 from ..ops.dtypes import DType
 
 DEFAULT_SHARD_BYTES = 5_000_000_000
-_ALIGNMENT = 8  # of the data, as the safetensors library writes it
+_DATA_ALIGNMENT = 4096  # of the data: writes of whole pages can pass the page cache by
 
 OutputTensor = tuple[str, DType, tuple[int, ...]]
 
@@ -111,7 +111,7 @@ def _header(group: Sequence[OutputTensor]) -> tuple[bytes, list[int]]:
         sizes.append(nbytes)
         begin += nbytes
     text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % _ALIGNMENT)
+    text += b" " * (-(8 + len(text)) % _DATA_ALIGNMENT)
     return len(text).to_bytes(8, "little") + text, sizes
 
 

@@ -24,7 +24,7 @@ from .structure import Structures
 FIXED_BYTES = 170 * 2**20
 """What the process holds before any buffer: the interpreter, numpy, numba and its kernels."""
 
-CHUNK = 8
+CHUNK = 16
 """Tiles that a worker takes at once."""
 
 Memory: TypeAlias = int | Literal["min"] | None

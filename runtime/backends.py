@@ -32,8 +32,17 @@ class NumbaBackend:
 
     def __init__(self) -> None:
         self.compiled = 0
+        # a template's programs and segments are few, and live as long as the plan
+        self._known: dict[tuple[int, int], Callable[..., None]] = {}
 
     def kernel(self, program: Program, segment: Segment, busy: Busy) -> Callable[..., None]:
+        key = (id(program), id(segment))
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._load(program, segment, busy)
+        return found
+
+    def _load(self, program: Program, segment: Segment, busy: Busy) -> Callable[..., None]:
         source = kernel_source(program, segment)
         if is_cached(source):
             return load_kernel(source)

@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..compiler.kernels.codec import STORAGE
-from ..compiler.program import DIGIT_BITS, Program
+from ..compiler.program import DIGIT_BITS, Program, Sweep
+from .files import ALIGNMENT
 
 Array: TypeAlias = np.ndarray[Any, Any]
 _STORAGE = {name: np.dtype(storage) for name, storage in STORAGE.items()}
@@ -21,11 +22,12 @@ class Buffers:
         self._bins: dict[int, Array] = {}
 
     def bytes(self, position: int, count: int) -> Array:
-        """`count` bytes, aligned for any element type."""
+        """`count` bytes, aligned to a page."""
         while len(self._bytes) <= position:
             self._bytes.append(np.empty(0, dtype=np.uint8))
         if len(self._bytes[position]) < count:
-            self._bytes[position] = np.empty(count, dtype=np.uint8)
+            room = np.empty(count + ALIGNMENT, dtype=np.uint8)
+            self._bytes[position] = room[-room.ctypes.data % ALIGNMENT :]
         return self._bytes[position][:count]
 
     def bins(self, segment: int, looks: int) -> Array:
@@ -39,38 +41,40 @@ class Buffers:
             found[:] = 0
         return found
 
-    def tile(self, program: Program, count: int) -> Tile:
-        """The buffers of one tile of `count` elements."""
-        return Tile(self, program, count)
 
+class Room:
+    """A worker's buffers for tiles of one size in one sweep, used again for every such tile.
 
-class Tile:
-    """Gives each input, output and value of a tile its place in a worker's buffers."""
+    arrays: the bits of each input. raw: (slot, its bytes, its item size) of each. inputs, outputs:
+    for each segment the buffers that its kernel takes, in its order; written: the outputs' bytes.
+    """
 
-    def __init__(self, buffers: Buffers, program: Program, count: int) -> None:
+    def __init__(self, buffers: Buffers, program: Program, sweep: Sweep, count: int) -> None:
+        self.count = count
         self._buffers = buffers
         self._program = program
-        self._count = count
         self._position = 0
+        self._aside: dict[int, Array] = {}
+        self.arrays = {slot: self._take(program.inputs[slot].name) for slot in sweep.reads}
+        self.raw = [
+            (slot, array.view(np.uint8).data, program.inputs[slot].itemsize)
+            for slot, array in self.arrays.items()
+        ]
+        self.inputs = [[self.arrays[slot] for slot in s.reads] for s in sweep.segments]
+        self.outputs = [
+            [self._take(program.outputs[number][1].name) for number in s.writes]
+            for s in sweep.segments
+        ]
+        self.written = [[data.view(np.uint8).data for data in group] for group in self.outputs]
 
-    def input(self, slot: int) -> Array:
-        """Room for the bits of an input."""
-        return self._take(_STORAGE[self._program.inputs[slot].name])
+    def aside(self, index: int) -> Array:
+        """Room for a value in the compute dtype that lives as long as its tile."""
+        if index not in self._aside:
+            self._aside[index] = self._take(self._program.compute.name)
+        return self._aside[index]
 
-    def output(self, number: int) -> Array:
-        """Room for the bits of an output."""
-        return self._take(_STORAGE[self._program.outputs[number][1].name])
-
-    def value(self, index: int) -> Array:
-        """Room for a value in the compute dtype."""
-        return self._take(np.dtype(self._program.compute.name))
-
-    @staticmethod
-    def raw(array: Array) -> memoryview:
-        """The bytes of an array of this tile."""
-        return array.view(np.uint8).data
-
-    def _take(self, dtype: np.dtype[Any]) -> Array:
-        data = self._buffers.bytes(self._position, self._count * dtype.itemsize)
+    def _take(self, dtype: str) -> Array:
+        storage = _STORAGE[dtype]
+        data = self._buffers.bytes(self._position, self.count * storage.itemsize)
         self._position += 1
-        return data.view(dtype)
+        return data.view(storage)

@@ -42,8 +42,9 @@ def check_equalities(plan: Plan, files: Files) -> None:
         for start in range(0, first.tensor.nbytes, _PIECE):
             count = min(_PIECE, first.tensor.nbytes - start)
             left, right = bytearray(count), bytearray(count)
-            files.read(first, start, memoryview(left))
-            files.read(other, start, memoryview(right))
+            files.reader(first).read(start, memoryview(left))
+            files.reader(other).read(start, memoryview(right))
+            files.count(2 * count, 0)
             if left != right:
                 names = f"{first.checkpoint.reference} and {other.checkpoint.reference}"
                 differing[first.tensor.name] = names

@@ -6,19 +6,87 @@ shrinks while it is read is an error instead of a signal.
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from pathlib import Path
-from typing import Any
 
 from ..compiler.graph import Load
-from ..grammar.diagnostics import RunError
+from ..grammar.diagnostics import MergecError, RunError
 
 if hasattr(os, "posix_fadvise"):
     _advise = os.posix_fadvise
     _SOON = os.POSIX_FADV_WILLNEED
 else:
     _advise, _SOON = None, 0  # type: ignore[assignment]
+
+
+ALIGNMENT = 4096
+"""Writes whose place, length and memory are multiples of this pass the page cache by."""
+
+
+class Reader:
+    """Reads one tensor's bytes."""
+
+    __slots__ = ("_fd", "_offset", "_path")
+
+    def __init__(self, path: Path, fd: int, offset: int) -> None:
+        self._path = path
+        self._fd = fd
+        self._offset = offset
+
+    def read(self, start: int, buffer: memoryview) -> None:
+        """Fill the buffer with the tensor's bytes from byte `start` of the tensor on."""
+        done, place, wanted = 0, self._offset + start, len(buffer)
+        while done < wanted:
+            try:
+                got = os.preadv(self._fd, [buffer[done:] if done else buffer], place + done)
+            except OSError as error:
+                raise _unreadable(self._path, error) from error
+            if got == 0:
+                raise RunError.of(
+                    "E0605",
+                    f"{self._path} ends before byte {place + wanted}",
+                    hint="the file has changed since its header was read; plan again",
+                )
+            done += got
+
+    def soon(self, start: int, count: int) -> None:
+        """Tell the system that these bytes of the tensor will be read next."""
+        if _advise is not None and count > 0:
+            _advise(self._fd, self._offset + start, count, _SOON)
+
+
+class Writer:
+    """Writes one tensor's bytes, at its offset of a file that is there already.
+
+    What is aligned goes straight to the disk where the system offers that: an output is as large
+    as a model and isn't read again, and in the page cache it would drive the sources out.
+    """
+
+    __slots__ = ("_direct", "_fd", "_offset", "_path")
+
+    def __init__(self, path: Path, fd: int, direct: int | None, offset: int) -> None:
+        self._path = path
+        self._fd = fd
+        self._direct = direct
+        self._offset = offset
+
+    def write(self, start: int, data: memoryview, aligned: bool = False) -> None:
+        """Write bytes from byte `start` of the tensor on; aligned: the memory they are in is."""
+        place, wanted, done = self._offset + start, len(data), 0
+        if aligned and self._direct is not None and not (place | wanted) % ALIGNMENT:
+            try:
+                done = os.pwrite(self._direct, data, place)
+            except OSError as error:
+                if error.errno != errno.EINVAL:
+                    raise _unwritable(self._path, error) from error
+                self._direct = None
+        while done < wanted:
+            try:
+                done += os.pwrite(self._fd, data[done:], place + done)
+            except OSError as error:
+                raise _unwritable(self._path, error) from error
 
 
 class Files:
@@ -30,31 +98,20 @@ class Files:
         self.bytes_read = 0
         self.bytes_written = 0
 
-    def read(self, load: Load, start: int, buffer: memoryview) -> None:
-        """Fill the buffer with a tensor's bytes from byte `start` of the tensor on."""
+    def reader(self, load: Load) -> Reader:
+        """The reader of a source's tensor."""
         path = load.checkpoint.files[load.tensor.file].path
-        fd = self._descriptor(path, os.O_RDONLY)
-        self._read_fully(path, fd, load.tensor.offset + start, buffer)
+        return Reader(path, self._descriptor(path, os.O_RDONLY), load.tensor.offset)
 
-    def read_soon(self, load: Load, start: int, count: int) -> None:
-        """Tell the system that these bytes of a tensor will be read next."""
-        if _advise is not None and count > 0:
-            path = load.checkpoint.files[load.tensor.file].path
-            fd = self._descriptor(path, os.O_RDONLY)
-            _advise(fd, load.tensor.offset + start, count, _SOON)
+    def writer(self, path: Path, offset: int) -> Writer:
+        """The writer of a tensor that begins at an offset of an output's file."""
+        return Writer(path, self._descriptor(path, os.O_WRONLY), self._past_cache(path), offset)
 
-    def write(self, path: Path, offset: int, data: Any) -> None:
-        """Write bytes at an offset of a file that is there already."""
-        fd = self._descriptor(path, os.O_WRONLY)
-        view = memoryview(data).cast("B")
-        done = 0
-        while done < len(view):
-            try:
-                done += os.pwrite(fd, view[done:], offset + done)
-            except OSError as error:
-                raise RunError.of("E0606", f"can't write {path}: {error.strerror}") from error
+    def count(self, read: int, written: int) -> None:
+        """Note bytes that readers and writers have moved."""
         with self._lock:
-            self.bytes_written += len(view)
+            self.bytes_read += read
+            self.bytes_written += written
 
     def close(self) -> None:
         """Close every file."""
@@ -63,22 +120,13 @@ class Files:
                 os.close(fd)
             self._open.clear()
 
-    def _read_fully(self, path: Path, fd: int, offset: int, buffer: memoryview) -> None:
-        done = 0
-        while done < len(buffer):
-            try:
-                got = os.preadv(fd, [buffer[done:]], offset + done)
-            except OSError as error:
-                raise RunError.of("E0605", f"can't read {path}: {error.strerror}") from error
-            if got == 0:
-                raise RunError.of(
-                    "E0605",
-                    f"{path} ends before byte {offset + len(buffer)}",
-                    hint="the file has changed since its header was read; plan again",
-                )
-            done += got
-        with self._lock:
-            self.bytes_read += len(buffer)
+    def _past_cache(self, path: Path) -> int | None:
+        """A descriptor that writes past the page cache, where the file system can."""
+        flag: int = getattr(os, "O_DIRECT", 0)
+        try:
+            return self._descriptor(path, os.O_WRONLY | flag) if flag else None
+        except RunError:
+            return None
 
     def _descriptor(self, path: Path, flags: int) -> int:
         key = (path, flags)
@@ -92,3 +140,11 @@ class Files:
                     except OSError as error:
                         raise RunError.of("E0605", f"can't open {path}: {error.strerror}") from None
         return fd
+
+
+def _unreadable(path: Path, error: OSError) -> MergecError:
+    return RunError.of("E0605", f"can't read {path}: {error.strerror}")
+
+
+def _unwritable(path: Path, error: OSError) -> MergecError:
+    return RunError.of("E0606", f"can't write {path}: {error.strerror}")

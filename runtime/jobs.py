@@ -15,7 +15,6 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ..compiler.components import Component
-from ..compiler.graph import Load
 from ..compiler.kernels.codec import STORAGE
 from ..compiler.kernels.source import sum_slots
 from ..compiler.options import Option
@@ -23,7 +22,7 @@ from ..compiler.plan import CHUNK
 from ..compiler.program import DIGIT_BITS, Program, Segment, Sweep
 from ..grammar.diagnostics import RunError
 from ..ops.errors import MethodError
-from .buffers import Buffers, Tile
+from .buffers import Buffers, Room
 from .files import Files
 from .finite import nonfinite_error
 from .functions import call_rows, call_whole
@@ -86,8 +85,9 @@ class Job:
         self._spill_folder = spill_folder
         self.done = False
         self._program = component.template.program
-        self._places = places
         self._files = files
+        self._readers = [files.reader(load) for load in component.loads]
+        self._writers = [[files.writer(*place) for place in group] for group in places]
         self._kernel_of = kernel_of
         self._lock = threading.Lock()
         self._tile = component.tile
@@ -150,67 +150,84 @@ class Job:
     def _copy(self, chunk: Chunk, buffers: Buffers) -> None:
         (load,) = self.component.loads
         size = load.tensor.dtype.itemsize
+        read = 0
         for tile in range(chunk.first, chunk.stop):
             start = tile * self._tile * size
             count = min(self._tile * size, load.tensor.nbytes - start)
             if count <= 0:
                 continue
-            data = buffers.bytes(0, count)
-            self._read(load, start, data.data)
-            for target in self._places[0]:
-                self._files.write(target.path, target.offset + start, data)
+            data = buffers.bytes(0, count).data
+            self._readers[0].read(start, data)
+            for writer in self._writers[0]:
+                writer.write(start, data, aligned=True)
+            read += count
+        self._moved(read, read * len(self._writers[0]))
 
     def _compute(self, chunk: Chunk, buffers: Buffers) -> None:
         self._read_ahead(chunk.stop)
         bins = [
             buffers.bins(number, len(work.segment.looks)) for number, work in enumerate(self._work)
         ]
+        room: Room | None = None
         for tile in range(chunk.first, chunk.stop):
+            count = self._count(tile)
+            if room is None or room.count != count:
+                room = Room(buffers, self._program, self._sweep, count)
             sums = [work.sums[tile] for work in self._work]
-            self._compute_tile(tile, buffers, self._scalars.cuts, sums, bins)
+            self._compute_tile(tile, room, self._scalars.cuts, sums, bins)
         with self._lock:
             for work, counted in zip(self._work, bins, strict=True):
                 if work.segment.looks:
                     work.bins[:] += counted
+        self._count_moved(chunk)
+
+    def _count(self, tile: int) -> int:
+        """Elements of a tile."""
+        return max(0, min(self._tile, self.component.numel - tile * self._tile))
 
     def _compute_tile(
         self,
         tile: int,
-        buffers: Buffers,
+        room: Room,
         cuts: Array,
         sums: Sequence[Array],
         bins: Sequence[Array],
     ) -> None:
-        start = tile * self._tile
-        count = min(self._tile, self.component.numel - start)
+        start, count = tile * self._tile, room.count
         if count <= 0:
             return
-        area = buffers.tile(self._program, count)
-        inputs: dict[int, Array] = {}
-        for slot in self._sweep.reads:
-            inputs[slot] = area.input(slot)
-            size = self._program.inputs[slot].itemsize
-            self._read(self.component.loads[slot], start * size, area.raw(inputs[slot]))
+        for slot, raw, size in room.raw:
+            self._readers[slot].read(start * size, raw)
         values: dict[int, Array] = {}
-        for work, found, counted in zip(self._work, sums, bins, strict=True):
-            segment = work.segment
-            arguments = [inputs[slot] for slot in segment.reads]
+        keys = self._scalars.keys
+        for number, work in enumerate(self._work):
+            segment, found = work.segment, sums[number]
             for index in segment.fetches:
                 if index not in values:
-                    values[index] = self._held_tile(index, area, start, count, read=True)
-            arguments += [values[index] for index in segment.fetches]
-            outputs = [area.output(number) for number in segment.writes]
+                    values[index] = self._held_tile(index, room, start, read=True)
             for index in segment.stores:
                 if index not in values:
-                    values[index] = self._held_tile(index, area, start, count, read=False)
-            arguments += outputs
-            arguments += [values[index] for index in segment.stores]
-            keys = self._scalars.keys
-            work.kernel(*arguments, count, start, work.scalars, keys, cuts, found, counted)
-            if segment.checks and found[sum_slots(segment) - 1]:
-                checked = [(self.component.loads[s], inputs[s]) for s in segment.checks]
+                    values[index] = self._held_tile(index, room, start, read=False)
+            work.kernel(
+                *room.inputs[number],
+                *[values[index] for index in segment.fetches],
+                *room.outputs[number],
+                *[values[index] for index in segment.stores],
+                count,
+                start,
+                work.scalars,
+                keys,
+                cuts,
+                found,
+                bins[number],
+            )
+            if segment.checks and found[-1]:
+                checked = [(self.component.loads[s], room.arrays[s]) for s in segment.checks]
                 raise nonfinite_error(checked, start)
-            self._write(segment, start, outputs)
+            for output, data in zip(segment.writes, room.written[number], strict=True):
+                place = start * self._program.outputs[output][1].itemsize
+                for writer in self._writers[output]:
+                    writer.write(place, data, aligned=True)
             for index in segment.stores:
                 if index in self._sweep.held:
                     self._held[index].put(start, values[index])
@@ -219,34 +236,39 @@ class Job:
                     self._program, index, values, self._scalars, self.component.columns
                 )
 
-    def _held_tile(self, index: int, area: Tile, start: int, count: int, read: bool) -> Array:
+    def _held_tile(self, index: int, room: Room, start: int, read: bool) -> Array:
         """A tile of a held value, or room for one that lives only as long as its tile."""
         held = self._held.get(index)
         if isinstance(held, InMemory):
-            return held.tile(start, count)
-        room = area.value(index)
+            return held.tile(start, room.count)
+        aside = room.aside(index)
         if held is not None and read:
-            held.fill(start, room)
-        return room
+            held.fill(start, aside)
+        return aside
 
-    def _write(self, segment: Segment, start: int, outputs: Sequence[Array]) -> None:
-        for number, data in zip(segment.writes, outputs, strict=True):
-            offset = start * self._program.outputs[number][1].itemsize
-            for target in self._places[number]:
-                self._files.write(target.path, target.offset + offset, data)
+    def _count_moved(self, chunk: Chunk) -> None:
+        """Count what the tiles of a chunk have read and written."""
+        count = min(chunk.stop * self._tile, self.component.numel) - chunk.first * self._tile
+        program = self._program
+        read = sum(program.inputs[slot].itemsize for slot in self._sweep.reads)
+        written = sum(
+            program.outputs[output][1].itemsize * len(self._writers[output])
+            for segment in self._sweep.segments
+            for output in segment.writes
+        )
+        self._moved(read * max(0, count), written * max(0, count))
 
-    def _read(self, load: Load, start: int, buffer: memoryview) -> None:
-        self._files.read(load, start, buffer)
-        self.meter.has_read(len(buffer))
+    def _moved(self, read: int, written: int) -> None:
+        self._files.count(read, written)
+        self.meter.has_read(read)
 
     def _read_ahead(self, tile: int) -> None:
         """Ask for the next chunk's bytes while this one is computed."""
         start = tile * self._tile
         count = min(CHUNK * self._tile, self.component.numel - start)
         for slot in self._sweep.reads:
-            load = self.component.loads[slot]
-            size = load.tensor.dtype.itemsize
-            self._files.read_soon(load, start * size, count * size)
+            size = self._program.inputs[slot].itemsize
+            self._readers[slot].soon(start * size, count * size)
 
     # From sweep to sweep ------------------------------------------------------------------------
 
@@ -311,7 +333,8 @@ class Job:
 
         load = self.component.loads[slot]
         data = np.empty(load.tensor.nbytes, dtype=np.uint8)
-        self._read(load, 0, data.data)
+        self._readers[slot].read(0, data.data)
+        self._moved(len(data), 0)
         found = torch.from_numpy(data).view(getattr(torch, load.tensor.dtype.name))
         whole = found.reshape(load.tensor.shape).to(torch.float32)
         if self._program.refuses_nonfinite and not bool(whole.isfinite().all()):
@@ -331,5 +354,7 @@ class Job:
         sums = [np.zeros(w.sums.shape[1]) for w in self._work]
         cuts = self._scalars.cuts_asking(look, wanted - before)
         bins = [buffers.bins(i, len(w.segment.looks)) for i, w in enumerate(self._work)]
-        self._compute_tile(tile, buffers, cuts, sums, bins)
+        room = Room(buffers, self._program, self._sweep, self._count(tile))
+        self._compute_tile(tile, room, cuts, sums, bins)
+        self._moved(sum(len(raw) for _, raw, _ in room.raw), 0)
         self._scalars.settle(look, int(sums[number][slot + 1]))

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 from .report import resident_bytes
 
-SAMPLE_SECONDS = 0.01
+SAMPLE_SECONDS = 0.03
 
 
 class Meter:

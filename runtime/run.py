@@ -99,6 +99,7 @@ class _Run:
         self._count_lock = threading.Lock()
         self.gauge = Gauge()
         self.pools = Pools(plan.components)
+        self._pool_sweeps: dict[tuple[int, int], Sweep] = {}
         self.meters: dict[tuple[str, ...], Meter] = {}
         self.progress = Progress(
             bytes_total=plan.bytes_read + plan.bytes_written,
@@ -163,10 +164,17 @@ class _Run:
         """A pass over the model that looks at one digit of what shares a threshold."""
         for component, option in zip(self.plan.components, self.plan.choices, strict=True):
             if component.pools:
-                sweeps = (pool_sweep(component.template.program, digit),)
+                sweeps = (self._pool_sweep(component.template.program, digit),)
                 job = self._job(component, option, sweeps, folders)
                 job.ask_pools()
                 yield job, option.peak
+
+    def _pool_sweep(self, program: Program, digit: int) -> Sweep:
+        """The sweep of a pass; one object a template, which the backend knows kernels by."""
+        key = (id(program), digit)
+        if key not in self._pool_sweeps:
+            self._pool_sweeps[key] = pool_sweep(program, digit)
+        return self._pool_sweeps[key]
 
     def _jobs(self, folders: list[Path]) -> Iterator[tuple[Job, int]]:
         for component, option in zip(self.plan.components, self.plan.choices, strict=True):

@@ -129,14 +129,33 @@ class _Memory:
         self._inputs = [to_bits(x.flatten()).view(np.uint8) for x in inputs]
         self._outputs = outputs
 
-    def read(self, load: _Input, start: int, into: memoryview) -> None:
-        into[:] = self._inputs[load.number][start : start + len(into)].data
+    def reader(self, load: _Input) -> _Reader:
+        return _Reader(self._inputs[load.number])
 
-    def read_soon(self, load: _Input, start: int, count: int) -> None:
+    def writer(self, path: Path, offset: int) -> _Writer:
+        return _Writer(self._outputs[int(path.name)])
+
+    def count(self, read: int, written: int) -> None:
         pass
 
-    def write(self, path: Path, offset: int, data: Array) -> None:
-        self._outputs[int(path.name)][offset : offset + data.nbytes] = data.view(np.uint8)
+
+class _Reader:
+    def __init__(self, data: Array) -> None:
+        self._data = data
+
+    def read(self, start: int, into: memoryview) -> None:
+        into[:] = self._data[start : start + len(into)].data
+
+    def soon(self, start: int, count: int) -> None:
+        pass
+
+
+class _Writer:
+    def __init__(self, data: Array) -> None:
+        self._data = data
+
+    def write(self, start: int, data: memoryview, aligned: bool = False) -> None:
+        self._data[start : start + len(data)] = np.frombuffer(data, np.uint8)
 
 
 def traced(

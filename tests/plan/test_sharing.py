@@ -10,7 +10,7 @@ import mergec
 import pytest
 from mergec.compiler.graph import Invoke, Load
 from mergec.compiler.printing.treatment import fates
-from mergec.runtime.files import Files
+from mergec.runtime.files import Files, Reader
 from support.checkpoints import tiny_mistral
 
 MERGE_14 = Path(mergec.__file__).parent / "examples" / "merge-14.merge"
@@ -120,13 +120,20 @@ def test_overlapping_slices_read_a_layer_once(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted: Counter[tuple[str, str]] = Counter()
-    read = Files.read
+    reader, read = Files.reader, Reader.read
+    names: dict[Reader, tuple[str, str]] = {}
 
-    def counting(self: Files, load: Load, start: int, buffer: memoryview) -> None:
-        counted[load.checkpoint.reference, load.tensor.name] += len(buffer)
-        read(self, load, start, buffer)
+    def naming(self: Files, load: Load) -> Reader:
+        found = reader(self, load)
+        names[found] = load.checkpoint.reference, load.tensor.name
+        return found
 
-    monkeypatch.setattr(Files, "read", counting)
+    def counting(self: Reader, start: int, buffer: memoryview) -> None:
+        counted[names[self]] += len(buffer)
+        read(self, start, buffer)
+
+    monkeypatch.setattr(Files, "reader", naming)
+    monkeypatch.setattr(Reader, "read", counting)
     plan = mergec.compile(SLICES, models=[models], out=tmp_path / "x")
     report = mergec.run(plan)
     assert report.tensors == 5 * 9 + 3
