@@ -32,15 +32,14 @@ class NumbaBackend:
 
     def __init__(self) -> None:
         self.compiled = 0
-        # a template's programs and segments are few, and live as long as the plan
-        self._known: dict[tuple[int, int], Callable[..., None]] = {}
+        # by identity; what is kept beside the kernel keeps its identity from being another's
+        self._known: dict[tuple[int, int], tuple[Callable[..., None], Program, Segment]] = {}
 
     def kernel(self, program: Program, segment: Segment, busy: Busy) -> Callable[..., None]:
         key = (id(program), id(segment))
-        found = self._known.get(key)
-        if found is None:
-            found = self._known[key] = self._load(program, segment, busy)
-        return found
+        if key not in self._known:
+            self._known[key] = self._load(program, segment, busy), program, segment
+        return self._known[key][0]
 
     def _load(self, program: Program, segment: Segment, busy: Busy) -> Callable[..., None]:
         source = kernel_source(program, segment)
