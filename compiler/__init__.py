@@ -9,9 +9,7 @@ from typing import Any
 
 from ..grammar import parse
 from ..grammar.diagnostics import Diagnostics, SourceText
-from ..ops.dtypes import DType, float32
 from .bind import bind
-from .bound import Bound
 from .catalog import Catalog
 from .components import components
 from .lower import lower
@@ -53,7 +51,8 @@ def compile_recipe(
     emit("graph", lowered.graph)
     graph = optimise(lowered.graph)
     emit("optimized", graph)
-    found = components(graph, *_arithmetic(bound), optimise_level)
+    refuses_nonfinite = bound.settings.nonfinite == "error"
+    found = components(graph, bound.settings.arithmetic, refuses_nonfinite, optimise_level)
     workers = threads or len(os.sched_getaffinity(0))
     request = Request(folder, tuple(models), dict(overrides or {}), out, optimise_level)
     plan = make_plan(
@@ -61,8 +60,3 @@ def compile_recipe(
     )
     emit("schedule", plan)
     return plan
-
-
-def _arithmetic(bound: Bound) -> tuple[DType, bool]:
-    """(compute dtype, whether NaN and infinity are refused) of a recipe."""
-    return bound.settings.compute or float32, bound.settings.nonfinite == "error"

@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 
 from ..grammar.diagnostics import Diagnostic, Span
 from ..grammar.syntax import Pattern
-from ..ops.dtypes import DType
+from ..ops.dtypes import DType, float32
 from ..ops.method import Method
 from ..ops.parameters import Value
 from .checkpoint import Checkpoint
@@ -177,6 +177,11 @@ class Settings:
     compute: DType | None = None
     missing: Literal["error", "copy", "skip"] = "error"
     nonfinite: Literal["error", "allow"] = "error"
+
+    @property
+    def arithmetic(self) -> DType:
+        """The dtype that elements are computed in."""
+        return self.compute or float32
 
 
 @dataclass(frozen=True, eq=False)

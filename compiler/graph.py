@@ -17,6 +17,7 @@ from ..grammar.diagnostics import Span
 from ..ops.dtypes import DType
 from ..ops.method import Method
 from ..ops.parameters import Value
+from ..ops.primitives import TABLE
 from ..ops.symbols import Trace
 from .checkpoint import Checkpoint, TensorInfo
 
@@ -80,6 +81,11 @@ class Invocation:
     def inputs(self) -> int:
         """How many inputs a node of it has."""
         return self.method.count_inputs(self.columns, self.has_base)
+
+    @cached_property
+    def pooled(self) -> bool:
+        """Whether sources share thresholds over all of their tensors."""
+        return any(TABLE[node.name].stream == "pools" for node in self.trace.nodes)
 
     @cached_property
     def trace(self) -> Trace:

@@ -8,7 +8,7 @@ slicing an expression or naming it as a stage starts a new model with names of i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -16,7 +16,6 @@ from ..grammar.diagnostics import Diagnostics
 from ..ops.dtypes import BY_NAME, promote
 from ..ops.method import Call
 from ..ops.parameters import Value
-from ..ops.streams import stream_key
 from .bound import (
     Bound,
     ByName,
@@ -44,7 +43,8 @@ from .graph import (
     TensorType,
     tensor_type,
 )
-from .structure import Structures, merge_inputs
+from .random_streams import Streams
+from .structure import Structures
 
 _MISSING: Any = object()
 
@@ -80,7 +80,7 @@ class _Lowering:
         self._stage = ""
         self._stages: dict[tuple[Stage, str], int | None] = {}
         self._plain: dict[Merge, Invocation | Literal["varies"]] = {}
-        self._digests: dict[Expr, int] = {}
+        self._streams = Streams(self.bound.settings.seed)
         self._pools: dict[Merge, int] = {}
 
     def output(self, number: int, output: Output) -> None:
@@ -258,14 +258,18 @@ class _Lowering:
     ) -> int:
         method = merge.method
         has_base = merge.base is not None
-        keys = self._keys(merge, name) if method.random else ()
+        keys: tuple[int, ...] = ()
+        if method.random:
+            keys = self._streams.keys(
+                merge, [self._inner(r.value, name) or name for r in merge.rows]
+            )
         origin = self.graph.origin(Origin(self._stage, merge.span))
         plain = self._plain.get(merge)
         if plain is None:
             plain = self._plain[merge] = self._same_for_all(merge)
         if isinstance(plain, Invocation):
             kind = self._type(merge, plain.settings, types)
-            pools = self._pools_of(merge, plain.settings)
+            pools = self._pools_of(merge, plain)
             return self.graph.invoke(Invoke(plain, keys, pools), tuple(inputs), kind, origin)
         evaluated = self._parameters(merge, name, outer)
         if evaluated is None:
@@ -278,12 +282,12 @@ class _Lowering:
         call = Call(tuple(inputs[: len(columns)]), base, columns, settings, keys)
         invocation = self.graph.invocation(method, method.columns_of(call), settings, has_base)
         kind = self._type(merge, settings, types)
-        pools = self._pools_of(merge, settings)
+        pools = self._pools_of(merge, invocation)
         return self.graph.invoke(Invoke(invocation, keys, pools), method.inputs(call), kind, origin)
 
-    def _pools_of(self, merge: Merge, settings: Mapping[str, Value]) -> tuple[int, ...]:
+    def _pools_of(self, merge: Merge, invocation: Invocation) -> tuple[int, ...]:
         """The numbers of the pools of tensors that share a threshold: one a source of the merge."""
-        if settings.get("scope") != "model":
+        if not invocation.pooled:
             return ()
         first = self._pools.setdefault(merge, sum(len(known.rows) for known in self._pools))
         return tuple(first + row for row in range(len(merge.rows)))
@@ -362,46 +366,6 @@ class _Lowering:
             return 0.0
         count = layers.stacks[place.stack].count
         return place.layer / (count - 1) if count > 1 else 1.0
-
-    # Random streams -----------------------------------------------------------------------------
-
-    def _keys(self, merge: Merge, name: str) -> tuple[int, ...]:
-        """A stream per source: seed, stage, source, and the tensor's name in the source."""
-        seed, stage = self.bound.settings.seed, self._digest(merge)
-        seen: dict[int, int] = {}
-        keys: list[int] = []
-        for row in merge.rows:
-            inner = self._inner(row.value, name)
-            source = self._digest(row.value)
-            repeat = seen[source] = seen.get(source, -1) + 1
-            keys.append(stream_key(seed, stage, source, repeat, inner or name))
-        return tuple(keys)
-
-    def _digest(self, expr: Expr) -> int:
-        """What an expression is made of, whatever it is called and whatever its numbers are.
-
-        A merge keeps its masks when a weight changes or a stage is renamed.
-        """
-        found = self._digests.get(expr)
-        if found is None:
-            found = self._digests[expr] = self._find_digest(expr)
-        return found
-
-    def _find_digest(self, expr: Expr) -> int:
-        match expr:
-            case Source():
-                return stream_key("source", expr.reference)
-            case Stage():
-                return self._digest(expr.value)
-            case Sliced():
-                return stream_key("slice", self._digest(expr.value))
-            case Merge():
-                parts = [self._digest(part) for part in merge_inputs(expr)]
-                return stream_key("merge", expr.method.name, *parts)
-            case Stack():
-                return stream_key("stack", *(self._digest(part) for part in expr.parts))
-            case Choice():
-                return stream_key("match", *(self._digest(value) for _, value in expr.arms))
 
 
 def _space(merge: Merge, types: list[TensorType]) -> Space:

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..grammar.diagnostics import RecipeError
-from ..ops.dtypes import DType
 from ..ops.primitives import TABLE, Trait
 from .components import Component, Template
 from .ordering.simulate import check_peak
@@ -49,7 +48,8 @@ class Option:
     held: values kept in memory, or in a file if they are in `spilled`. peak: most bytes of whole
     tensors, histograms and scratch at once; lower_bound: least of any order with these choices;
     optimal: whether the peak is that. tile_bytes: a worker's buffers. read, spilled_bytes: bytes of
-    sources read, and of values written to and read from spill files. seconds: nominal time.
+    sources read, and of values written to and read from spill files. seconds: nominal time. passes:
+    walks before all others, which find thresholds of whole models.
     """
 
     held: tuple[int, ...]
@@ -61,6 +61,7 @@ class Option:
     read: int
     spilled_bytes: int
     seconds: float
+    passes: tuple[Sweep, ...] = ()
 
     @property
     def optimal(self) -> bool:
@@ -71,10 +72,11 @@ def options(component: Component) -> tuple[Option, ...]:
     """The Pareto front of time and memory, fastest first."""
     if component.template.copies:
         return (_copy(component),)
+    passes = _passes(component)
     found = [
         option
         for held, spilled in _choices(component.template)
-        for option in _ordered(component, held, spilled)
+        for option in _ordered(component, passes, held, spilled)
     ]
     front: list[Option] = []
     for option in sorted(found, key=lambda o: (o.seconds, o.peak, len(o.held))):
@@ -152,7 +154,10 @@ def _input_bytes(program: Program, value: int) -> int:
 
 
 def _ordered(
-    component: Component, held: tuple[int, ...], spilled: frozenset[int]
+    component: Component,
+    passes: tuple[Sweep, ...],
+    held: tuple[int, ...],
+    spilled: frozenset[int],
 ) -> Iterator[Option]:
     """The fewest sweeps; and, if that needs more memory than must be, sweeps of the least peak."""
     program = component.template.program
@@ -168,11 +173,11 @@ def _ordered(
     check_peak(problem, schedule.order, schedule.peak)
     joined = earliest(found)
     peak = grouping_peak(found, joined, sizes, scratch)
-    yield _option(component, held, spilled, found, joined, peak, schedule.lower_bound)
+    yield _option(component, passes, held, spilled, found, joined, peak, schedule.lower_bound)
     if peak > schedule.peak:
         parted = join_in_order(found, schedule.order, sizes, scratch, schedule.peak)
         least = grouping_peak(found, parted, sizes, scratch)
-        yield _option(component, held, spilled, found, parted, least, schedule.lower_bound)
+        yield _option(component, passes, held, spilled, found, parted, least, schedule.lower_bound)
 
 
 def _problem(found: Sequence[Unit], sizes: dict[int, int], scratch: Sequence[int]) -> Problem:
@@ -250,6 +255,7 @@ def join_in_order(
 
 def _option(
     component: Component,
+    passes: tuple[Sweep, ...],
     held: tuple[int, ...],
     spilled: frozenset[int],
     found: Sequence[Unit],
@@ -259,7 +265,6 @@ def _option(
 ) -> Option:
     program = component.template.program
     built = build_sweeps(program, found, grouping)
-    passes = _passes(component)
     counted = [*passes, *(sweep for sweep in built if not sweep.seldom)]
     slots = [slot for sweep in counted for slot in (*sweep.reads, *whole_slots(program, sweep))]
     read = sum(component.loads[slot].tensor.nbytes for slot in slots)
@@ -283,14 +288,15 @@ def _option(
         + spill / SPILL_RATE
         + (moved - spill) / HELD_RATE
         + steps * component.numel * STEP_SECONDS,
+        passes=passes,
     )
 
 
-def _passes(component: Component) -> list[Sweep]:
+def _passes(component: Component) -> tuple[Sweep, ...]:
     """The walks that find thresholds of whole models. Errors: RecipeError E0310."""
     program = component.template.program
     if not program.pooled:
-        return []
+        return ()
     for index in program.pooled:
         if depends_on_sums(program, program.nodes[index].args[0]):
             raise RecipeError.of(
@@ -299,7 +305,7 @@ def _passes(component: Component) -> list[Sweep]:
                 notes=(f"at `{component.targets[0][0].name}`",),
                 hint="save that stage first, and merge the saved model",
             )
-    return [pool_sweep(program, digit) for digit in range(digits(program.compute))]
+    return tuple(pool_sweep(program, digit) for digit in range(digits(program.compute)))
 
 
 def tile_bytes(component: Component, sweep: Sweep, spilled: frozenset[int]) -> int:
@@ -309,7 +315,7 @@ def tile_bytes(component: Component, sweep: Sweep, spilled: frozenset[int]) -> i
     width = sum(program.inputs[slot].itemsize for slot in sweep.reads)
     aside: set[int] = set()
     for segment in sweep.segments:
-        width += sum(_itemsize(program.outputs[number]) for number in segment.writes)
+        width += sum(program.outputs[number][1].itemsize for number in segment.writes)
         width += ROW_SCRATCH * program.compute.itemsize * len(segment.rows)
         passed = {i for i in segment.fetches if program.nodes[i].name == "rows_item"}
         arguments = {i for row in segment.rows for i in program.nodes[row].args}
@@ -317,7 +323,3 @@ def tile_bytes(component: Component, sweep: Sweep, spilled: frozenset[int]) -> i
         aside |= spilled & {*segment.fetches, *segment.stores}
     width += program.compute.itemsize * len(aside)
     return width * tile + 4 * len(sweep.looks) * (1 << DIGIT_BITS)
-
-
-def _itemsize(output: tuple[int, DType]) -> int:
-    return output[1].itemsize

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
 from ..grammar.diagnostics import Diagnostic, ResourceError, SourceText
-from ..ops.dtypes import DType, float32
+from ..ops.dtypes import DType
 from .bound import Bound
 from .components import Component, Template
 from .graph import Graph, Load, Write
@@ -18,7 +18,6 @@ from .layout import Layout, plan_layout
 from .lower import Lowered
 from .options import Option, options
 from .printing.units import binary_size, count
-from .program import digits
 from .structure import Structures
 
 FIXED_BYTES = 170 * 2**20
@@ -85,15 +84,10 @@ class Plan:
         """Bytes that sweeps read from the sources; looks that are seldom needed are left out."""
         return sum(choice.read for choice in self.choices)
 
-    @property
-    def compute(self) -> DType:
-        """The dtype of the elementwise arithmetic."""
-        return self.bound.settings.compute or float32
-
     @cached_property
     def passes(self) -> int:
         """Passes over the model that find thresholds of whole models, before the others."""
-        return digits(self.compute) if any(c.pools for c in self.components) else 0
+        return max((len(choice.passes) for choice in self.choices), default=0)
 
     @cached_property
     def bytes_written(self) -> int:
@@ -151,9 +145,8 @@ class Plan:
         limits = sorted({needed_bytes(o, self.threads) for way in set(ways) for o in way})
         rows: list[Tradeoff] = []
         for limit in reversed(limits):
-            fastest = {way: _fastest(way, limit, self.threads) for way in set(ways)}
-            chosen = tuple(option for way in ways if (option := fastest[way]) is not None)
-            if len(chosen) < len(ways):
+            chosen = _fastest(ways, limit, self.threads)
+            if chosen is None:
                 break
             row = Tradeoff(
                 max(needed_bytes(o, self.threads) for o in chosen),
@@ -237,7 +230,8 @@ def _choose(
     threads: int,
     memory: Memory,
 ) -> tuple[int, tuple[Option, ...]]:
-    least = [min(needed_bytes(o, threads) for o in way) for way in ways]
+    smallest = {way: min(needed_bytes(o, threads) for o in way) for way in set(ways)}
+    least = [smallest[way] for way in ways]
     floor = max(least, default=0)
     if memory == "min":
         limit = floor
@@ -245,15 +239,21 @@ def _choose(
         limit = max(floor, available_bytes() // 4)
     else:
         limit = memory
-    if limit < floor:
+    picked = _fastest(ways, limit, threads)
+    if picked is None:
         raise _too_little(found, least, limit, threads)
-    picked = [_fastest(way, limit, threads) for way in ways]
-    return limit, tuple(option for option in picked if option is not None)
+    return limit, picked
 
 
-def _fastest(way: Sequence[Option], limit: int, threads: int) -> Option | None:
-    """The first option that fits; options come fastest first."""
-    return next((o for o in way if needed_bytes(o, threads) <= limit), None)
+def _fastest(
+    ways: Sequence[tuple[Option, ...]], limit: int, threads: int
+) -> tuple[Option, ...] | None:
+    """Each component's first option that fits, fastest first; None where one has none."""
+    first = {
+        way: next((o for o in way if needed_bytes(o, threads) <= limit), None) for way in set(ways)
+    }
+    chosen = tuple(option for way in ways if (option := first[way]) is not None)
+    return chosen if len(chosen) == len(ways) else None
 
 
 def _too_little(

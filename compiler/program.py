@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..ops.dtypes import DType, float64
+from ..ops.dtypes import DType
 from ..ops.primitives import TABLE, Kind, Trait
 from ..ops.symbols import Node
 
@@ -38,7 +38,11 @@ class Program:
     @cached_property
     def pooled(self) -> tuple[int, ...]:
         """Selections whose cut is found over all tensors of a model, before the program runs."""
-        return tuple(i for i, node in enumerate(self.nodes) if node.name == "largest_of_pool")
+        return tuple(
+            i
+            for i, node in enumerate(self.nodes)
+            if node.kind is Kind.SELECTION and TABLE[node.name].stream == "pools"
+        )
 
     @property
     def coarse(self) -> bool:
@@ -131,8 +135,3 @@ def digit_shift(compute: DType, digit: int) -> int:
 def digit_width(compute: DType, digit: int) -> int:
     """The number of bits of a digit: the last one has what is left."""
     return min(DIGIT_BITS, compute.itemsize * 8 - 1 - DIGIT_BITS * digit)
-
-
-def magnitude_words(compute: DType) -> str:
-    """The unsigned integer that holds a magnitude's bits."""
-    return "uint64" if compute == float64 else "uint32"

@@ -64,10 +64,6 @@ class Tracer:
         return _SYMBOLS[kind](self, index)
 
     def apply(self, name: str, args: Sequence[object], attr: Attribute) -> Symbol:
-        if (
-            name == "numel"
-        ):  # all tensors of a call have one shape: whose count it is doesn't matter
-            return self.add(name)
         return self.add(name, tuple(self.lift(arg).index for arg in args), attr)
 
     def lift(self, value: object) -> Symbol:

@@ -16,7 +16,6 @@ from ..compiler.estimate import estimate
 from ..compiler.options import Option
 from ..compiler.plan import Plan
 from ..compiler.program import Program, Segment, Sweep
-from ..compiler.sweeps import pool_sweep
 from ..compiler.timeline import most_spilled
 from .backends import Backend, find_backend
 from .checks import check_equalities, check_outputs
@@ -99,7 +98,6 @@ class _Run:
         self._count_lock = threading.Lock()
         self.gauge = Gauge()
         self.pools = Pools(plan.components)
-        self._pool_sweeps: dict[tuple[int, int], Sweep] = {}
         self.meters: dict[tuple[str, ...], Meter] = {}
         self.progress = Progress(
             bytes_total=plan.bytes_read + plan.bytes_written,
@@ -141,7 +139,7 @@ class _Run:
     def _compute(self, folders: list[Path]) -> None:
         for digit in range(self.plan.passes):
             self._work(self._looking(digit, folders), lambda job: None)
-            self.pools.finish(digit, self.plan.compute)
+            self.pools.finish(digit, self.plan.bound.settings.arithmetic)
         self._work(self._jobs(folders), self._on_done)
 
     def _work(self, jobs: Iterator[tuple[Job, int]], on_done: Callable[[Job], None]) -> None:
@@ -163,18 +161,10 @@ class _Run:
     def _looking(self, digit: int, folders: list[Path]) -> Iterator[tuple[Job, int]]:
         """A pass over the model that looks at one digit of what shares a threshold."""
         for component, option in zip(self.plan.components, self.plan.choices, strict=True):
-            if component.pools:
-                sweeps = (self._pool_sweep(component.template.program, digit),)
-                job = self._job(component, option, sweeps, folders)
+            if option.passes:
+                job = self._job(component, option, option.passes[digit : digit + 1], folders)
                 job.ask_pools()
                 yield job, option.peak
-
-    def _pool_sweep(self, program: Program, digit: int) -> Sweep:
-        """The sweep of a pass; one object a template, which the backend knows kernels by."""
-        key = (id(program), digit)
-        if key not in self._pool_sweeps:
-            self._pool_sweeps[key] = pool_sweep(program, digit)
-        return self._pool_sweeps[key]
 
     def _jobs(self, folders: list[Path]) -> Iterator[tuple[Job, int]]:
         for component, option in zip(self.plan.components, self.plan.choices, strict=True):

@@ -18,7 +18,6 @@ from ..ops.symbols import Node
 from .cuts import ALL_EQUALS, NOTHING, narrow
 from .pools import Pools, pooled
 
-Sums: TypeAlias = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 Cuts: TypeAlias = np.ndarray[tuple[int, int], np.dtype[np.uint64]]
 
 

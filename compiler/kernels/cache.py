@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -38,14 +39,19 @@ def cache_folder() -> Path:
 
 def kernel_digest(source: Source) -> str:
     """The name of a kernel: a hash of its text and of everything that compiles it."""
+    return hashlib.sha256(b"\0".join([source.text.encode(), *_toolchain()])).hexdigest()[:24]
+
+
+@cache
+def _toolchain() -> tuple[bytes, ...]:
+    """What compiles kernels, and for which processor."""
     import llvmlite.binding
     import numba
 
     folder = Path(__file__).parent
     helpers = b"".join((folder / name).read_bytes() for name in ("intrinsics.py", "words.py"))
     processor = llvmlite.binding.get_host_cpu_name()
-    parts = (source.text.encode(), helpers, numba.__version__.encode(), processor.encode())
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:24]
+    return helpers, numba.__version__.encode(), processor.encode()
 
 
 def is_cached(source: Source) -> bool:

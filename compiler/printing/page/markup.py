@@ -28,11 +28,6 @@ def element(tag: str, *children: str, **attributes: str | float | bool | None) -
     return Markup(f"<{tag}{_attributes(attributes)}>{join(children)}</{tag}>")
 
 
-def void(tag: str, **attributes: str | float | bool | None) -> Markup:
-    """An element that has no content, such as `meta`."""
-    return Markup(f"<{tag}{_attributes(attributes)}>")
-
-
 def join(children: Iterable[str], between: str = "") -> Markup:
     """Markup and escaped text, one after another."""
     return Markup(_text(between).join(map(_text, children)))
