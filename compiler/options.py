@@ -15,7 +15,7 @@ from ..grammar.diagnostics import RecipeError
 from ..ops.primitives import TABLE, Trait
 from .components import Component, Template
 from .ordering.simulate import check_peak
-from .program import DIGIT_BITS, ELEMENT_KINDS, Program, Sweep, digits
+from .program import ELEMENT_KINDS, Program, Segment, Sweep, pool_looks
 from .schedule import Problem, order_problem
 from .sweeps import build_sweeps, earliest, pool_sweep
 from .units import Unit, closure, depends_on_sums, units
@@ -38,7 +38,9 @@ MOST_ALONE = 8
 ROW_SCRATCH = 8
 """Tiles of scratch that a function of rows may use."""
 
-BIN_BYTES = 8 << DIGIT_BITS
+BIN_BYTES = 8
+WORKER_BIN_BYTES = 4
+"""Bytes of one bin of a histogram: a job's, and a worker's own for the tiles at hand."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -274,7 +276,7 @@ def _option(
     moved = size * (len(stored) + len(fetched))
     spill = size * sum(i in spilled for i in [*stored, *fetched])
     steps = sum(len(segment.elements) for sweep in counted for segment in sweep.segments)
-    bins = max((BIN_BYTES * len(sweep.looks) for sweep in [*passes, *built]), default=0)
+    bins = max((histogram_bytes(sweep) for sweep in [*passes, *built]), default=0)
     return Option(
         held=held,
         spilled=spilled,
@@ -305,7 +307,7 @@ def _passes(component: Component) -> tuple[Sweep, ...]:
                 notes=(f"at `{component.targets[0][0].name}`",),
                 hint="save that stage first, and merge the saved model",
             )
-    return tuple(pool_sweep(program, digit) for digit in range(digits(program.compute)))
+    return tuple(pool_sweep(program, number) for number in range(pool_looks(program.compute)))
 
 
 def tile_bytes(component: Component, sweep: Sweep, spilled: frozenset[int]) -> int:
@@ -322,4 +324,13 @@ def tile_bytes(component: Component, sweep: Sweep, spilled: frozenset[int]) -> i
         aside |= passed | (arguments & set(segment.stores))
         aside |= spilled & {*segment.fetches, *segment.stores}
     width += program.compute.itemsize * len(aside)
-    return width * tile + 4 * len(sweep.looks) * (1 << DIGIT_BITS)
+    return width * tile + WORKER_BIN_BYTES * _bins(sweep.segments)
+
+
+def histogram_bytes(sweep: Sweep) -> int:
+    """Bytes of the histograms that a job adds up in a sweep."""
+    return BIN_BYTES * _bins(sweep.segments)
+
+
+def _bins(segments: Sequence[Segment]) -> int:
+    return sum(rows * width for rows, width in (s.bins for s in segments) if width > 1)

@@ -10,13 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..ops.dtypes import DType
+from ..ops.dtypes import DType, float64
 from ..ops.primitives import TABLE, Kind, Trait
 from ..ops.symbols import Node
 
 ELEMENT_KINDS = (Kind.TENSOR, Kind.MASK)
-DIGIT_BITS = 16
-"""A look counts this many bits of a magnitude at once."""
+BIN_BITS = 12
+POOL_BIN_BITS = 16
+"""A look counts magnitudes in 2 ** so many bins; one for a whole model's cut has more of them,
+so that fewer passes over the model find it."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +59,15 @@ class Program:
 
 @dataclass(frozen=True)
 class Look:
-    """One step of an exact selection among magnitudes' bit patterns.
+    """One step of an exact selection among magnitudes' bit patterns: counts of them.
 
-    digit: which digit of the pattern is counted, 0 the highest; the last step ranks equals.
+    number: 0 is the first look, which may be all that it takes; the later ones look closer.
+    bin_bits: it has 2 ** so many bins.
     """
 
     selection: int
-    digit: int
-    ranks: bool
+    number: int
+    bin_bits: int = BIN_BITS
 
 
 @dataclass(frozen=True)
@@ -89,15 +92,22 @@ class Segment:
     rows: tuple[int, ...]
     checks: tuple[int, ...] = ()
 
+    @property
+    def bins(self) -> tuple[int, int]:
+        """The shape of its histograms, a row a look; never empty."""
+        widest = max((look.bin_bits for look in self.looks), default=0)
+        return max(1, len(self.looks)), 1 << widest
+
 
 @dataclass(frozen=True)
 class Sweep:
     """One walk over the data; it needs the results of all sweeps before it.
 
     segments: what is done to each tile, in order; more than one only around row functions. held:
+    segments: what is done to each tile, in order; more than one only around row functions. held:
     values that it stores whole. wholes: functions of whole tensors to call when it is through.
-    frees: values held until then that nothing later needs. seldom: nothing but ranks equals, which
-    inputs of many digits hardly ever have at a cut; it isn't counted in what a plan foresees.
+    frees: values held until then that nothing later needs. seldom: nothing but closer looks, which
+    inputs of few digits hardly ever need; it isn't counted in what a plan foresees.
     """
 
     segments: tuple[Segment, ...]
@@ -116,22 +126,26 @@ class Sweep:
         return tuple(look for segment in self.segments for look in segment.looks)
 
     @property
-    def only_ranks(self) -> bool:
-        """Whether the sweep only ranks equals, which a run leaves out if there are none."""
+    def only_looks(self) -> bool:
+        """Whether the sweep only looks for cuts; a run leaves it out if it knows them already."""
         busy = any(s.sums or s.writes or s.stores for s in self.segments)
-        return not busy and not self.wholes and all(look.ranks for look in self.looks)
+        return not busy and not self.wholes and bool(self.looks)
 
 
-def digits(compute: DType) -> int:
-    """How many looks find an exact magnitude: its bits without the sign, DIGIT_BITS at a time."""
-    return -(-(compute.itemsize * 8 - 1) // DIGIT_BITS)
+def magnitude_bits(compute: DType) -> int:
+    """Bits of a magnitude: all but the sign."""
+    return compute.itemsize * 8 - 1
 
 
-def digit_shift(compute: DType, digit: int) -> int:
-    """How far a magnitude's bits are shifted right so that the digit is lowest."""
-    return max(0, compute.itemsize * 8 - 1 - DIGIT_BITS * (digit + 1))
+def expected_looks(compute: DType) -> int:
+    """How many looks find an exact cut among magnitudes of many digits, after a sample.
+
+    The sample leaves a range of about a twelfth of its binary order.
+    """
+    mantissa = 52 if compute == float64 else 23
+    return -(-(mantissa - 3) // BIN_BITS)
 
 
-def digit_width(compute: DType, digit: int) -> int:
-    """The number of bits of a digit: the last one has what is left."""
-    return min(DIGIT_BITS, compute.itemsize * 8 - 1 - DIGIT_BITS * digit)
+def pool_looks(compute: DType) -> int:
+    """How many looks find an exact cut without a sample, with POOL_BIN_BITS a look."""
+    return -(-magnitude_bits(compute) // POOL_BIN_BITS)

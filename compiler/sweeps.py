@@ -1,8 +1,8 @@
 """Units -> Sweeps: which pieces of work share a walk over the data.
 
     slerp    sweep 0: a·a, a·b, b·b                 sweep 1: coefficients -> output
-    ties     sweep 0: histograms of |δ|             sweep 1: a closer look inside one bin
-             sweep 2: ranks among equals, if any    sweep 3: output
+    ties     sweep 0: counts of |δ|                 sweep 1: counts of |δ| near the cut, if need be
+             sweep 2: output
 
 A value that is held is stored by one sweep and read back by later ones. A function of rows splits a
 sweep's work on a tile in segments around it; one of whole tensors runs when a sweep is through.
@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..ops.primitives import Kind
-from .program import ELEMENT_KINDS, Look, Program, Segment, Sweep
+from .program import ELEMENT_KINDS, POOL_BIN_BITS, Look, Program, Segment, Sweep
 from .units import Job, Unit, closure, units
 
 Grouping = Sequence[Sequence[int]]
@@ -28,9 +28,12 @@ def sweeps(program: Program, held: Iterable[int] = ()) -> tuple[Sweep, ...]:
     return build_sweeps(program, found, earliest(found))
 
 
-def pool_sweep(program: Program, digit: int) -> Sweep:
-    """The walk that looks at one digit of all selections whose cut is a whole model's."""
-    jobs = [Job("looks", Look(i, digit, False), program.nodes[i].args[:1]) for i in program.pooled]
+def pool_sweep(program: Program, number: int) -> Sweep:
+    """The walk that takes one look for all selections whose cut is a whole model's."""
+    jobs = [
+        Job("looks", Look(i, number, POOL_BIN_BITS), program.nodes[i].args[:1])
+        for i in program.pooled
+    ]
     return Sweep(_segments(program, jobs, set()), (), (), ())
 
 
@@ -63,7 +66,8 @@ def build_sweeps(program: Program, found: Sequence[Unit], grouping: Grouping) ->
             wholes=tuple(w for i in group if (w := found[i].whole) is not None),
             frees=tuple(sorted(i for i, last in last_use.items() if last == number)),
         )
-        result.append(replace(sweep, seldom=sweep.only_ranks and not program.coarse))
+        closer = sweep.only_looks and all(look.number for look in sweep.looks)
+        result.append(replace(sweep, seldom=closer and program.coarse))
         done.update(held)
     return tuple(result)
 

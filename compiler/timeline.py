@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from .components import Component
-from .options import BIN_BYTES, Option
+from .options import Option, histogram_bytes
 from .plan import Plan
 from .program import Sweep
 from .whole import scratch_bytes
@@ -75,7 +75,7 @@ def _usages(component: Component, option: Option) -> Iterator[_Usage]:
         return
     program = component.template.program
     size = component.numel * program.compute.itemsize
-    bins = max(BIN_BYTES * len(sweep.looks) for sweep in option.sweeps)
+    bins = max(map(histogram_bytes, option.sweeps))
     live: set[int] = set()
     for sweep in option.sweeps:
         live |= set(_stored(component, sweep)) - option.spilled

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from ..ops.primitives import TABLE, Kind, Trait
 from ..ops.symbols import Node
-from .program import ELEMENT_KINDS, Look, Program, digits
+from .program import ELEMENT_KINDS, Look, Program, expected_looks
 
 Field: TypeAlias = Literal["sums", "looks", "writes", "stores"]
 
@@ -86,13 +86,13 @@ class _Units:
         for job in self._plain_jobs():
             key: tuple[Any, ...] = (job.field, self._needs(job.wanted, frozenset()))
             if job.field == "looks":
-                key = (*key, job.entry.digit, *self._look_needs(job.entry))
+                key = (*key, job.entry.number, *self._look_needs(job.entry))
             groups.setdefault(key, []).append(job)
         for jobs in groups.values():
             provides: tuple[Any, ...] = tuple((job.field, job.entry) for job in jobs)
             if jobs[0].field == "looks":
                 looks = [job.entry for job in jobs]
-                provides = tuple(("look", look.selection, look.digit) for look in looks)
+                provides = tuple(("look", look.selection, look.number) for look in looks)
             yield _Draft(tuple(jobs), None, provides, ())
         for index in sorted(self.stored):
             yield _Draft((Job("stores", index, (index,)),), None, (("value", index),), (index,))
@@ -107,24 +107,15 @@ class _Units:
             if trait is Trait.REDUCTION:
                 yield Job("sums", i, self.nodes[i].args)
             elif trait is Trait.SELECTION and i not in self.program.pooled:
-                for digit in range(digits(self.program.compute)):
-                    yield Job("looks", Look(i, digit, False), self.nodes[i].args[:1])
-                if self._ranked(i):
-                    last = Look(i, digits(self.program.compute), True)
-                    yield Job("looks", last, self.nodes[i].args[:1])
+                for number in range(expected_looks(self.program.compute)):
+                    yield Job("looks", Look(i, number), self.nodes[i].args[:1])
         for number, (node, _) in enumerate(self.program.outputs):
             yield Job("writes", number, (node,))
 
-    def _ranked(self, selection: int) -> bool:
-        """Whether a mask is made of a selection, so that equals at its cut must be told apart."""
-        return any(
-            self.nodes[i].kind is Kind.MASK and selection in self.nodes[i].args for i in self.needed
-        )
-
     def _look_needs(self, look: Look) -> tuple[frozenset[Any], frozenset[Any]]:
         """(before, along): the look before it; for the first, by its end, how many to keep."""
-        if look.digit:
-            return frozenset({("look", look.selection, look.digit - 1)}), frozenset()
+        if look.number:
+            return frozenset({("look", look.selection, look.number - 1)}), frozenset()
         count = self.nodes[look.selection].args[1]
         return frozenset(), self._needs((count,), frozenset())
 
@@ -185,9 +176,8 @@ class _Units:
                     if arg in self.program.pooled:
                         continue  # its cut is known beforehand
                     if self.nodes[arg].kind is Kind.SELECTION:
-                        ranked = node.kind is Kind.MASK
-                        digit = digits(self.program.compute) - 1 + ranked
-                        found.add(("look", arg, digit))
+                        last = expected_looks(self.program.compute) - 1
+                        found.add(("look", arg, last))
                     else:
                         stack.append(arg)
         return frozenset(found)

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..compiler.kernels.codec import STORAGE
-from ..compiler.program import DIGIT_BITS, Program, Sweep
+from ..compiler.program import Program, Sweep
 from .files import ALIGNMENT
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -30,14 +30,12 @@ class Buffers:
             self._bytes[position] = room[-room.ctypes.data % ALIGNMENT :]
         return self._bytes[position][:count]
 
-    def bins(self, segment: int, looks: int) -> Array:
-        """A segment's cleared histograms, one row a look (and at least one row)."""
+    def bins(self, segment: int, shape: tuple[int, int], cleared: bool) -> Array:
+        """A segment's histograms, one row a look; all zero if they are to be cleared."""
         found = self._bins.get(segment)
-        if found is None or len(found) < looks:
-            rows = (max(1, looks), 1 << DIGIT_BITS)
-            found = self._bins[segment] = np.empty(rows, dtype=np.uint32)
-        found = found[: max(1, looks)]
-        if looks:
+        if found is None or found.shape != shape:
+            found = self._bins[segment] = np.empty(shape, dtype=np.uint32)
+        if cleared:
             found[:] = 0
         return found
 

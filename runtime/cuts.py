@@ -1,15 +1,34 @@
-"""Histograms of magnitudes -> the exact cut of a selection, digit by digit from the highest."""
+"""Counts of magnitudes -> the exact cut of a selection: the bits of its wanted-th largest.
+
+A search keeps the range of bit patterns that the cut is in. What it asks of the next walk over the
+data is a `Query`: bins over that range, or a few guesses that are counted exactly. After a good
+sample one walk is enough: inputs of few digits have so few different magnitudes near the cut that
+all of them can be guessed; among others the bins are laid over a narrow range.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ..compiler.program import digit_shift, digit_width
-from ..ops.dtypes import DType
+from ..compiler.kernels.arguments import (
+    COUNT,
+    CUT,
+    GUESS,
+    LOW,
+    MOST_GUESSES,
+    OFF,
+    SHIFT,
+    UNTIL,
+    WANTED,
+)
 
-Bins: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
+Row: TypeAlias = np.ndarray[tuple[int], np.dtype[np.uint64]]
+Counts: TypeAlias = Sequence[tuple[int, int]]
+"""For each guess how many magnitudes are above it, and how many are equal to it."""
 
 ALL_EQUALS = (1 << 63) - 1
 """An index that no element has: every element equal to the cut is kept."""
@@ -17,20 +36,196 @@ ALL_EQUALS = (1 << 63) - 1
 NOTHING = (1 << 64) - 1
 """Bits that no magnitude is above or equal to."""
 
+_MASK = (1 << 64) - 1
+_DEVIATIONS = 5.0
+_UNEVEN = 0.005
+"""How far the cut's rank in a sample may be off: so many standard deviations of a random sample,
+and this share of the sample, because stripes are not a random sample."""
 
-class Narrowed(NamedTuple):
-    """bits: the digit in its place. left: how many are kept of the elements that share it.
-    equals: how many share it."""
-
-    bits: int
-    left: int
-    equals: int
+_FEW = 5
+"""With more elements of a sample above (below) the cut it is hardly above (below) all of them."""
 
 
-def narrow(bins: Bins, left: int, digit: int, compute: DType) -> Narrowed:
-    """The digit of the `left`-th largest of the counted elements."""
-    from_top = np.cumsum(bins[: 1 << digit_width(compute, digit)][::-1])
-    place = int(np.searchsorted(from_top, left))
-    before = int(from_top[place - 1]) if place else 0
-    found = len(from_top) - 1 - place
-    return Narrowed(found << digit_shift(compute, digit), left - before, int(bins[found]))
+class Query(NamedTuple):
+    """What is counted: bins of 2 ** shift patterns, `top` in the last (none if OFF); guesses."""
+
+    top: int
+    shift: int
+    guesses: tuple[int, ...]
+
+
+class Search:
+    """The search for one cut.
+
+    numel: elements that are selected from; bits: of a pattern; bin_bits: a look has 2 ** so many
+    bins; ranked: whether it matters which of the elements equal to the cut are kept.
+    """
+
+    def __init__(self, numel: int, bits: int, bin_bits: int, ranked: bool) -> None:
+        self._numel = numel
+        self._bins = 1 << bin_bits
+        self._bin_bits = bin_bits
+        self._ranked = ranked
+        self._wanted: int | None = None
+        self._low, self._high = 0, (1 << bits) - 1
+        self._above = 0  # magnitudes above `high`
+        self._plan: Query | None = None
+        self._begun = False
+        self.cut: int | None = None
+        self.until: int | None = None
+        self.unranked: tuple[int, int] | None = None
+        """While the place of the last equal that is kept is all that isn't known: how many are
+        kept, and the guess whose counts in tiles tell in which it is."""
+
+    def want(self, count: float) -> None:
+        """How many of the largest are kept; fewer than none are none."""
+        if self._wanted is None:
+            self._wanted = max(0, min(self._numel, int(count)))
+            if self._wanted == 0:
+                self.cut, self.until = NOTHING, ALL_EQUALS
+
+    @property
+    def settled(self) -> bool:
+        return self.until is not None
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether a sample would help: the count is known, and nothing else."""
+        return self._wanted is not None and not self.settled and not self._begun
+
+    def query(self) -> Query:
+        """What the next walk shall count."""
+        if self.settled:
+            return Query(0, OFF, ())
+        if self.cut is not None:
+            return Query(0, OFF, (self.cut,))
+        if self._plan is not None:
+            return self._plan
+        return Query(self._high, self._shift(self._low, self._high), ())
+
+    def counted(self, query: Query, bins: Sequence[int] | Any, guesses: Counts) -> None:
+        """Take in what a walk over all of the data has counted."""
+        if self.settled:
+            return
+        assert self._wanted is not None
+        self._plan, self._begun = None, True
+        above_bins = self._above
+        for place, (guess, (above, equal)) in enumerate(zip(query.guesses, guesses, strict=True)):
+            if guess == query.top:
+                above_bins = above
+            if above < self._wanted <= above + equal:
+                self._found(guess, self._wanted - above, equal, place)
+                return
+            if above >= self._wanted:
+                self._low = max(self._low, guess + 1)
+            elif guess <= self._high:
+                self._high, self._above = guess - 1, above + equal
+        if query.shift != OFF:
+            self._narrow(query, bins, above_bins)
+        if self.cut is None and self._low == self._high:
+            self.cut = self._low
+            self.until = None if self._ranked else ALL_EQUALS
+
+    def settle(self, index: int) -> None:
+        """The last equal that is kept has this index."""
+        self.until, self.unranked = index + 1, None
+
+    def fill(self, row: Row, query: Query) -> None:
+        """Write what a kernel needs to know of this search."""
+        row[CUT] = 0 if self.cut is None else self.cut
+        row[UNTIL] = 0 if self.until is None else self.until
+        row[SHIFT] = query.shift
+        row[LOW] = 0 if query.shift == OFF else self._bottom(query) & _MASK
+        row[WANTED] = 0
+        row[COUNT] = len(query.guesses)
+        row[GUESS : GUESS + len(query.guesses)] = query.guesses
+
+    def _shift(self, low: int, high: int) -> int:
+        return max(0, (high - low).bit_length() - self._bin_bits)
+
+    def _bottom(self, query: Query) -> int:
+        """The lowest pattern in the bins; below zero where there are more bins than patterns."""
+        return query.top + 1 - (self._bins << query.shift)
+
+    def _found(self, cut: int, left: int, equal: int, place: int | None) -> None:
+        """The cut is known, and that `left` of `equal` elements are kept."""
+        self.cut = cut
+        if left == equal or not self._ranked:
+            self.until = ALL_EQUALS
+        elif place is not None:
+            self.unranked = left, place
+
+    def _narrow(self, query: Query, bins: Any, above: int) -> None:
+        """Look at the bins, which begin below `above` magnitudes that are larger."""
+        assert self._wanted is not None
+        from_top = above + np.cumsum(bins[::-1])
+        place = int(np.searchsorted(from_top, self._wanted))
+        if above >= self._wanted:
+            return
+        if place == len(from_top):
+            self._high, self._above = self._bottom(query) - 1, int(from_top[-1])
+            return
+        bottom = self._bottom(query) + ((len(from_top) - 1 - place) << query.shift)
+        before = int(from_top[place - 1]) if place else above
+        self._low, self._high = max(0, bottom), bottom + (1 << query.shift) - 1
+        self._above = before
+        if self._low == self._high:
+            equal = int(from_top[place]) - before
+            self._found(self._low, self._wanted - before, equal, None)
+
+    # Samples ------------------------------------------------------------------------------------
+
+    def sample(self, size: int) -> Sample:
+        """The search's view of a sample of so many elements."""
+        assert self._wanted is not None
+        share = self._wanted / self._numel
+        spread = _DEVIATIONS * math.sqrt(share * (1 - share) * size) + _UNEVEN * size + 1
+        rank = share * size
+        first, last = math.floor(rank - spread), math.ceil(rank + spread)
+        if first < 1 and rank > _FEW:
+            first = 1
+        if last > size and size - rank > _FEW:
+            last = size
+        return Sample(self, first, last)
+
+    def ask(self, sample: Sample) -> None:
+        """Ask of the first walk what a sample suggests."""
+        if len(sample.different) <= MOST_GUESSES:
+            self._plan = Query(0, OFF, tuple(sample.different))
+        else:
+            self._plan = Query(sample.high, self._shift(sample.low, sample.high), (sample.high,))
+
+
+class Sample:
+    """The range of patterns between two ranks of a sample, narrowed by counts in bins.
+
+    low, high: the range; different: the patterns in it that occur, as exactly as bins tell.
+    """
+
+    def __init__(self, search: Search, first: int, last: int) -> None:
+        self._search = search
+        self._first, self._last = first, last
+        self.low, self.high = search._low, search._high
+        self._above = 0
+        self.different: list[int] = []
+
+    def query(self) -> Query:
+        """What is counted in the sample next."""
+        return Query(self.high, self._search._shift(self.low, self.high), ())
+
+    def counted(self, query: Query, bins: Any) -> None:
+        """Take in the sample's bins."""
+        from_top = self._above + np.cumsum(bins[::-1])
+        top = int(np.searchsorted(from_top, self._first))
+        end = int(np.searchsorted(from_top, self._last))
+        end = min(end, len(from_top) - 1)
+        highest = len(from_top) - 1
+        bottom = self._search._bottom(query)
+        occurring = [place for place in range(top, end + 1) if bins[highest - place]]
+        self.different = [
+            max(0, bottom + ((highest - place) << query.shift))
+            for place in occurring[: MOST_GUESSES + 1]
+        ]
+        self._above = int(from_top[top - 1]) if top else self._above
+        self.low = max(0, bottom + ((highest - end) << query.shift))
+        self.high = bottom + ((highest - top + 1) << query.shift) - 1

@@ -27,6 +27,10 @@ class InMemory:
         """The tile's elements, to read or to fill."""
         return self.array[start : start + count]
 
+    def copy(self, start: int, room: Array) -> None:
+        """Copy elements into the given room."""
+        room[:] = self.array[start : start + len(room)]
+
     def put(self, start: int, data: Array) -> None:
         """Keep a filled tile; it is in place already."""
 
@@ -46,8 +50,8 @@ class Spilled:
         except OSError as error:
             raise ResourceError.of("E0507", f"can't spill to {folder}: {error.strerror}") from None
 
-    def fill(self, start: int, room: Array) -> None:
-        """Read a tile into the given room."""
+    def copy(self, start: int, room: Array) -> None:
+        """Read elements into the given room."""
         view = room.view(np.uint8).data
         done = 0
         while done < len(view):

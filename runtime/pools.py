@@ -1,21 +1,23 @@
 """Thresholds of whole models: the cuts that many tensors share, found before any is computed.
 
-A pool is all tensors of one source of one merge with `scope = model`. A pass over the model looks
-at one digit of every tensor's magnitudes; the histograms of a pool are added up, and the cut is
-narrowed to that digit. After the last pass each tensor is computed with its pools' cuts.
+A pool is all tensors of one source of one merge with `scope = model`. A pass over the model counts
+every tensor's magnitudes in bins; the bins of a pool are added up, and its search is narrowed.
+After the last pass each tensor is computed with its pools' cuts.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..compiler.components import Component
-from ..compiler.program import DIGIT_BITS
-from ..ops.dtypes import DType
-from .cuts import NOTHING, Bins, narrow
+from ..compiler.program import POOL_BIN_BITS, magnitude_bits
+from .cuts import Search
+
+Bins: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class Pools:
@@ -23,35 +25,33 @@ class Pools:
 
     def __init__(self, components: Sequence[Component]) -> None:
         self.numel: dict[int, int] = {}
-        self.bits: dict[int, int] = {}
-        self._left: dict[int, int] = {}
+        self._searches: dict[int, Search] = {}
         self._bins: dict[int, Bins] = {}
         self._lock = threading.Lock()
+        bits = 0
         for component in components:
             for _, pool in pooled(component):
                 self.numel[pool] = self.numel.get(pool, 0) + component.numel
+                bits = magnitude_bits(component.template.program.compute)
+        for pool, numel in self.numel.items():
+            self._searches[pool] = Search(numel, bits, POOL_BIN_BITS, ranked=False)
 
-    def want(self, pool: int, count: float) -> None:
-        """How many elements of a pool are kept; all its tensors say the same."""
-        with self._lock:
-            kept = max(0, min(self.numel[pool], int(count)))
-            self._left.setdefault(pool, kept)
-            self.bits.setdefault(pool, 0 if kept else NOTHING)
+    def search(self, pool: int) -> Search:
+        """The search for a pool's cut."""
+        return self._searches[pool]
 
     def add(self, pool: int, bins: Bins) -> None:
-        """One tensor's histogram of the digit that this pass looks at."""
+        """One tensor's histogram in this pass."""
         with self._lock:
             if pool not in self._bins:
-                self._bins[pool] = np.zeros(1 << DIGIT_BITS, dtype=np.int64)
+                self._bins[pool] = np.zeros_like(bins)
             self._bins[pool] += bins
 
-    def finish(self, digit: int, compute: DType) -> None:
-        """The pass is through: narrow every cut."""
+    def finish(self) -> None:
+        """The pass is through: narrow every search."""
         for pool, bins in self._bins.items():
-            if self._left[pool]:
-                found = narrow(bins, self._left[pool], digit, compute)
-                self.bits[pool] |= found.bits
-                self._left[pool] = found.left
+            search = self._searches[pool]
+            search.counted(search.query(), bins, ())
         self._bins.clear()
 
 

@@ -137,9 +137,9 @@ class _Run:
         output.write_text(MANIFEST_NAME, text + "\n")
 
     def _compute(self, folders: list[Path]) -> None:
-        for digit in range(self.plan.passes):
-            self._work(self._looking(digit, folders), lambda job: None)
-            self.pools.finish(digit, self.plan.bound.settings.arithmetic)
+        for number in range(self.plan.passes):
+            self._work(self._looking(number, folders), lambda job: None)
+            self.pools.finish()
         self._work(self._jobs(folders), self._on_done)
 
     def _work(self, jobs: Iterator[tuple[Job, int]], on_done: Callable[[Job], None]) -> None:
@@ -158,13 +158,12 @@ class _Run:
         """Bytes for what components hold between sweeps, beside the workers' own buffers."""
         return max((choice.peak for choice in self.plan.choices), default=0)
 
-    def _looking(self, digit: int, folders: list[Path]) -> Iterator[tuple[Job, int]]:
-        """A pass over the model that looks at one digit of what shares a threshold."""
+    def _looking(self, number: int, folders: list[Path]) -> Iterator[tuple[Job, int]]:
+        """A pass over the model that takes a look at what shares a threshold."""
         for component, option in zip(self.plan.components, self.plan.choices, strict=True):
             if option.passes:
-                job = self._job(component, option, option.passes[digit : digit + 1], folders)
-                job.ask_pools()
-                yield job, option.peak
+                looks = option.passes[number : number + 1]
+                yield self._job(component, option, looks, folders), option.peak
 
     def _jobs(self, folders: list[Path]) -> Iterator[tuple[Job, int]]:
         for component, option in zip(self.plan.components, self.plan.choices, strict=True):

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 import numpy as np
 
 from ..compiler.components import Component
-from ..compiler.kernels.source import RANK_FIELDS
-from ..compiler.program import Look, Segment, digits
+from ..compiler.kernels.arguments import CUT_FIELDS
+from ..compiler.program import BIN_BITS, Look, Segment, magnitude_bits
 from ..ops.named import named_function
 from ..ops.primitives import TABLE, Kind, Trait
 from ..ops.symbols import Node
-from .cuts import ALL_EQUALS, NOTHING, narrow
+from .cuts import NOTHING, Query, Search
 from .pools import Pools, pooled
 
 Cuts: TypeAlias = np.ndarray[tuple[int, int], np.dtype[np.uint64]]
@@ -31,16 +31,18 @@ class Scalars:
         self._numel = component.numel
         self._pool_numel = [pools.numel.get(pool, 0) for pool in component.pools]
         self._values: dict[int, float] = {}
-        self._found: set[int] = set()
         self._bundles: dict[int, Sequence[float]] = {}
         self._selections = [i for i, n in enumerate(program.nodes) if n.kind is Kind.SELECTION]
         self._row = {index: row for row, index in enumerate(self._selections)}
-        self._left = [0] * len(self._selections)
         self.keys = np.array(component.keys or [0], dtype=np.uint64)
-        self.cuts = np.zeros((max(1, len(self._selections)), 3), dtype=np.uint64)
-        for index, pool in pooled(component):
-            self.cuts[self._row[index]] = (pools.bits.get(pool, 0), ALL_EQUALS, 0)
-            self._found.add(index)
+        self.cuts = np.zeros((max(1, len(self._selections)), CUT_FIELDS), dtype=np.uint64)
+        ranked = {i for n in program.nodes if n.kind is Kind.MASK for i in n.args}
+        bits = magnitude_bits(program.compute)
+        self._searches = {
+            i: Search(component.numel, bits, BIN_BITS, i in ranked) for i in self._selections
+        }
+        self._searches |= {index: pools.search(pool) for index, pool in pooled(component)}
+        self._settle_rows()
 
     def vector(self, segment: Segment) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """The scalars that a sweep's kernel takes, in its order."""
@@ -55,6 +57,10 @@ class Scalars:
         for index, node in enumerate(self._program.nodes):
             if index in self._values or index in self._bundles:
                 continue
+            if node.kind is Kind.SELECTION:
+                if node.args[1] in self._values:
+                    self._searches[index].want(self._values[node.args[1]])
+                continue
             trait = TABLE[node.name].trait
             if trait is Trait.REDUCTION or not all(self._is_known(i) for i in node.args):
                 continue
@@ -63,9 +69,17 @@ class Scalars:
                 self._bundles[index] = named_function(str(node.attr[0]))(*arguments)
             elif node.kind in (Kind.SCALAR, Kind.FLAG):
                 self._values[index] = self._evaluate(node)
+        self._settle_rows()
+
+    def _settle_rows(self) -> None:
+        for index, search in self._searches.items():
+            if search.settled:
+                search.fill(self.cuts[self._row[index]], search.query())
 
     def _is_known(self, index: int) -> bool:
-        return index in self._values or index in self._bundles or index in self._found
+        if index in self._searches:
+            return self._searches[index].settled
+        return index in self._values or index in self._bundles
 
     def _evaluate(self, node: Node) -> float:
         if node.name == "param":
@@ -79,14 +93,15 @@ class Scalars:
         if node.name == "host_item":
             return float(self._bundles[node.args[0]][int(node.attr[0])])
         if node.name == "cut_magnitude":
-            return self._magnitude(self._row[node.args[0]])
+            return self._magnitude(node.args[0])
         evaluate = TABLE[node.name].evaluate
         assert evaluate is not None
         return float(evaluate(*(self._values[i] for i in node.args)))
 
-    def _magnitude(self, row: int) -> float:
+    def _magnitude(self, selection: int) -> float:
         """The magnitude whose bits a cut has; of nothing infinity."""
-        bits = int(self.cuts[row, 0])
+        bits = self._searches[selection].cut
+        assert bits is not None
         if bits == NOTHING:
             return math.inf
         wide = self._program.compute.itemsize == 8
@@ -99,58 +114,24 @@ class Scalars:
         for place, index in enumerate(segment.sums):
             self._values[index] = sum(sums[:, place].tolist())
 
-    def look(self, look: Look, bins: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
-        """Narrow a selection to the digit that holds its last element."""
-        row = self._row[look.selection]
-        compute = self._program.compute
-        if look.digit == 0:
-            wanted = self._values[self._program.nodes[look.selection].args[1]]
-            self._left[row] = max(0, min(self._numel, int(wanted)))
-            if self._left[row] == 0:  # nothing is kept: no magnitude's bits are above all ones
-                self.cuts[row, 0] = np.uint64(NOTHING)
-        if look.digit == digits(compute) - 1:
-            self._found.add(look.selection)
-        if self._settled(row):
-            return
-        found = narrow(bins, self._left[row], look.digit, compute)
-        self._left[row] = found.left
-        self.cuts[row, 0] |= np.uint64(found.bits)
-        if look.digit == digits(compute) - 1:
-            whole = found.equals == found.left
-            self.cuts[row, 1] = np.uint64(ALL_EQUALS if whole else 0)
-            self._left[row] = 0 if whole else found.left
+    # Selections ---------------------------------------------------------------------------------
 
-    def wanted_rank(self, look: Look) -> int:
-        """How many elements equal to a selection's cut are kept, from the first on; 0: all are."""
-        row = self._row[look.selection]
-        return 0 if self._settled(row) else self._left[row]
+    def searches(self, looks: Iterable[Look]) -> list[Search]:
+        """The search behind each look."""
+        return [self._searches[look.selection] for look in looks]
 
-    def settle(self, look: Look, index: int) -> None:
-        """Equals up to this element's index are kept."""
-        row = self._row[look.selection]
-        self.cuts[row, 1] = np.uint64(index + 1)
-        self._left[row] = 0
+    def ask(self, looks: Sequence[Look]) -> list[Query]:
+        """Write what these looks shall count into `cuts`."""
+        queries = []
+        for look, search in zip(looks, self.searches(looks), strict=True):
+            queries.append(search.query())
+            search.fill(self.cuts[self._row[look.selection]], queries[-1])
+        return queries
 
-    def cuts_asking(self, look: Look, rank: int) -> Cuts:
-        """The cuts, with the rank whose element a ranking kernel shall find."""
-        cuts = self.cuts.copy()
-        cuts[self._row[look.selection], 2] = np.uint64(rank)
-        return cuts
-
-    def _settled(self, row: int) -> bool:
-        return self._left[row] == 0
+    def row(self, look: Look) -> int:
+        """The row of `cuts` that a look's selection has."""
+        return self._row[look.selection]
 
 
 def _single(bits: int) -> float:
     return float(struct.unpack("<f", struct.pack("<I", bits))[0])
-
-
-def rank_slots(segment: Segment) -> dict[int, int]:
-    """For each ranking look, by its place in the sweep, where its count stands among the sums."""
-    found: dict[int, int] = {}
-    slot = len(segment.sums)
-    for number, look in enumerate(segment.looks):
-        if look.ranks:
-            found[number] = slot
-            slot += RANK_FIELDS
-    return found

@@ -70,7 +70,7 @@ class Workers:
     def _work(self) -> None:
         buffers = Buffers()
         try:
-            while (chunk := self._take()) is not None:
+            while (chunk := self._take(buffers)) is not None:
                 if chunk.job.run(chunk, buffers):
                     self._settle(chunk.job)
         except BaseException as error:
@@ -79,8 +79,15 @@ class Workers:
                 self._stopped = True
                 self._changed.notify_all()
 
-    def _take(self) -> Chunk | None:
+    def _take(self, buffers: Buffers) -> Chunk | None:
         """The next chunk, waiting for one if need be; None when there is no more work."""
+        while isinstance(found := self._chunk_or_job(), Job):
+            found.open(buffers)  # not under the lock: others go on meanwhile
+            self._settle(found)
+        return found
+
+    def _chunk_or_job(self) -> Chunk | Job | None:
+        """A chunk, or a job that was let in and is to be opened, or None at the end."""
         with self._changed:
             while not self._stopped:
                 for job, _ in self._active:
@@ -88,7 +95,7 @@ class Workers:
                     if chunk is not None:
                         return chunk
                 if self._admit():
-                    continue
+                    return self._active[-1][0]
                 if not self._active and self._exhausted and self._waiting is None:
                     return None
                 self._changed.wait()
@@ -110,7 +117,7 @@ class Workers:
         return True
 
     def _settle(self, job: Job) -> None:
-        """A sweep has ended: its job has new work to give, or is done."""
+        """A job has new work to give, or is done."""
         if job.done:
             self._on_done(job)
         with self._changed:

@@ -5,7 +5,8 @@ on registers, results are rounded to their output's bits. What a reduction or a 
 through a short block on the stack; the block is then added up in a fixed order: 64 float32 lanes
 within a block of 1024 elements, float64 across blocks, lanes combined by index. Arguments of the
 kernel: the tile's buffers, the tile's element count and the tensor index of its first element, the
-scalars, the keys of random streams, the cuts of selections, and where sums and counts go.
+scalars, the keys of random streams, the cuts of selections, and where sums and bins go (see
+`arguments`).
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from ...ops.dtypes import BY_NAME, DType, float64
 from ...ops.primitives import Kind
 from ...ops.streams import HIGH_STEP, KEEP_BITS, MULTIPLIERS, SHIFTS
 from ...ops.symbols import Node
-from ..program import ELEMENT_KINDS, Program, Segment, digit_shift, digit_width
+from ..program import ELEMENT_KINDS, Program, Segment
+from .arguments import COUNT, CUT, GUESS, LOOK_FIELDS, LOW, OFF, SHIFT, UNTIL, WANTED, look_slots
 from .codec import STORAGE, all_helpers, helper_names
 
 BLOCK = 1024
 LANES = 64
-RANK_FIELDS = 2
-"""A ranking look fills two sums: how many equals, and the index of the wanted one (-1: none)."""
+GROUP = 16
+"""Magnitudes that are passed over at once if none of them is in a look's bins."""
 
 _INFIX = {
     "add": "+",
@@ -44,15 +46,6 @@ class Source:
 
     text: str
     buffers: tuple[str, ...]
-
-
-def sum_slots(segment: Segment) -> int:
-    """How many float64 results a tile gives.
-
-    The sums; RANK_FIELDS for each ranking look; 1 or 0 for NaN or infinity in inputs it checks.
-    """
-    ranks = RANK_FIELDS * sum(look.ranks for look in segment.looks)
-    return len(segment.sums) + ranks + bool(segment.checks)
 
 
 def kernel_source(program: Program, segment: Segment) -> Source:
@@ -150,8 +143,8 @@ class _Writer:
                     yield f"p{index} = np.float32(scalars[{place}] * {float(1 << KEEP_BITS)})"
             elif node.name == "selected":
                 row = self._cut_row(node.args[1])
-                yield f"cut{index} = {self.word}(cuts[{row}, 0])"
-                yield f"left{index} = np.int64(cuts[{row}, 1]) - start"
+                yield f"cut{index} = {self.word}(cuts[{row}, {CUT}])"
+                yield f"left{index} = np.int64(cuts[{row}, {UNTIL}]) - start"
                 yield f"until{index} = word(max(0, min(count, left{index})))"
 
     def _cut_row(self, selection: int) -> int:
@@ -265,15 +258,17 @@ class _Writer:
             yield f"sum{index} = stack_float64({LANES})"
             yield f"for j in range(np.uint64({LANES})):"
             yield f"    sum{index}[j] = 0.0"
-        row = 0
-        for number, look in enumerate(self.segment.looks):
-            cut = self._cut_row(look.selection)
-            yield f"prefix{number} = {self.word}(cuts[{cut}, 0])"
-            if look.ranks:
-                yield f"wanted{number} = np.int64(cuts[{cut}, 2])"
-                yield f"equals{number} = np.int64(0)"
-                yield f"found{number} = np.int64(-1)"
-                row += 1
+        places = look_slots(self.segment)
+        for number, (look, place) in enumerate(zip(self.segment.looks, places, strict=True)):
+            row = self._cut_row(look.selection)
+            yield f"low{number} = {self.word}(cuts[{row}, {LOW}])"
+            yield f"shift{number} = cuts[{row}, {SHIFT}]"
+            yield f"wanted{number} = np.int64(cuts[{row}, {WANTED}])"
+            yield f"guesses{number} = np.int64(cuts[{row}, {COUNT}])"
+            yield f"equals{number} = np.int64(0)"
+            yield f"for i in range({LOOK_FIELDS}):"
+            yield f"    sums[{place} + i] = 0.0"
+            yield f"sums[{place}] = -1.0"
 
     def _block(self) -> Iterator[str]:
         """Add up a block; a short one is filled with zeros, which add nothing."""
@@ -291,47 +286,52 @@ class _Writer:
             yield f"        lanes[j] += {more}"
             yield f"for j in range(np.uint64({LANES})):"
             yield f"    sum{index}[j] += np.float64(lanes[j])"
-        for number in range(len(self.segment.looks)):
-            yield from self._look(number)
+        places = look_slots(self.segment)
+        for number, (look, place) in enumerate(zip(self.segment.looks, places, strict=True)):
+            row, name = self._cut_row(look.selection), f"look{look.selection}"
+            yield from self._guesses(number, row, name, place)
+            yield from self._bins(number, name)
+            yield from self._wanted(number, row, name, place)
 
-    def _look(self, number: int) -> Iterator[str]:
-        """Count digits, or equals. What doesn't match is passed over a group at a time."""
-        look = self.segment.looks[number]
-        name = f"look{look.selection}"
-        if look.digit == 0:
-            yield "for j in range(width):"
-            yield f"    bins[{number}, {self._digit(name, look.digit)}] += np.uint32(1)"
-            return
-        above = 0 if look.ranks else digit_shift(self.program.compute, look.digit - 1)
-        prefix = f"(prefix{number} >> {self.word}({above}))"
-        matches = f"({self.word}({name}[j]) >> {self.word}({above})) == {prefix}"
-        yield f"for j in range(width, np.uint64({BLOCK})):"
-        yield f"    {name}[j] = {self._stored(f'~prefix{number}')}"
-        yield f"for i in range(np.uint64(0), width, np.uint64({LANES})):"
-        yield "    hits = np.uint32(0)"
-        yield f"    for j in range(i, i + np.uint64({LANES})):"
-        yield f"        hits += np.uint32(1 if {matches} else 0)"
-        yield "    if hits:"
-        if look.ranks:
-            yield f"        if equals{number} < wanted{number} <= equals{number} + np.int64(hits):"
-            yield f"            rank{number} = equals{number}"
-            yield f"            for j in range(i, i + np.uint64({LANES})):"
-            yield f"                if {matches}:"
-            yield f"                    rank{number} += 1"
-            yield f"                    if rank{number} == wanted{number}:"
-            yield f"                        found{number} = start + first + np.int64(j)"
-            yield f"        equals{number} += np.int64(hits)"
-            return
-        yield f"        for j in range(i, i + np.uint64({LANES})):"
-        yield f"            if {matches}:"
-        yield f"                bins[{number}, {self._digit(name, look.digit)}] += np.uint32(1)"
+    def _guesses(self, number: int, row: int, name: str, place: int) -> Iterator[str]:
+        """Count what is above each guess and what is equal to it."""
+        index = "" if self.wide else "index_of_word"
+        yield f"for g in range(guesses{number}):"
+        yield f"    guess = {self.word}(cuts[{row}, {GUESS} + g])"
+        yield f"    above = {self.word}(0)"
+        yield f"    equal = {self.word}(0)"
+        yield "    for j in range(width):"
+        yield f"        above = above + {self.word}({self.word}({name}[j]) > guess)"
+        yield f"        equal = equal + {self.word}({self.word}({name}[j]) == guess)"
+        yield f"    sums[{place} + 1 + 2 * g] += np.float64({index}(above))"
+        yield f"    sums[{place} + 2 + 2 * g] += np.float64({index}(equal))"
 
-    def _digit(self, name: str, digit: int) -> str:
-        """A digit of a magnitude's bits, as an index."""
-        shift = digit_shift(self.program.compute, digit)
-        mask = (1 << digit_width(self.program.compute, digit)) - 1
-        found = f"({self.word}({name}[j]) >> {self.word}({shift})) & {self.word}({mask})"
-        return found if self.wide else f"index_of_word({found})"
+    def _bins(self, number: int, name: str) -> Iterator[str]:
+        """Count magnitudes in bins. Those outside are passed over a group at a time."""
+        bin_of = f"(({self.word}({name}[j]) - low{number}) >> {self.word}(shift{number}))"
+        inside = f"{bin_of} < {self.word}(bins.shape[1])"
+        index = bin_of if self.wide else f"index_of_word({bin_of})"
+        yield f"if shift{number} < np.uint64({OFF}):"
+        yield f"    for j in range(width, np.uint64({BLOCK})):"
+        yield f"        {name}[j] = {self._stored(f'low{number} - {self.word}(1)')}"
+        yield f"    for i in range(np.uint64(0), width, np.uint64({GROUP})):"
+        yield f"        hits = {self.word}(0)"
+        yield f"        for j in range(i, i + np.uint64({GROUP})):"
+        yield f"            hits = hits | {self.word}({inside})"
+        yield f"        if hits != {self.word}(0):"
+        yield f"            for j in range(i, i + np.uint64({GROUP})):"
+        yield f"                if {inside}:"
+        yield f"                    bins[{number}, {index}] += np.uint32(1)"
+
+    def _wanted(self, number: int, row: int, name: str, place: int) -> Iterator[str]:
+        """Find the wanted one of the magnitudes that are equal to the first guess."""
+        yield f"if wanted{number} > 0:"
+        yield f"    guess = {self.word}(cuts[{row}, {GUESS}])"
+        yield "    for j in range(width):"
+        yield f"        if {self.word}({name}[j]) == guess:"
+        yield f"            equals{number} += 1"
+        yield f"            if equals{number} == wanted{number}:"
+        yield f"                sums[{place}] = np.float64(start + first + np.int64(j))"
 
     def _stored(self, text: str) -> str:
         """A magnitude's bits as the block holds them."""
@@ -343,13 +343,7 @@ class _Writer:
             yield f"for j in range(np.uint64({LANES})):"
             yield f"    total += sum{index}[j]"
             yield f"sums[{place}] = total"
-        place = len(self.segment.sums)
-        for number, look in enumerate(self.segment.looks):
-            if look.ranks:
-                yield f"sums[{place}] = np.float64(equals{number})"
-                yield f"sums[{place + 1}] = np.float64(found{number})"
-                place += RANK_FIELDS
-        yield from self._verdict(place)
+        yield from self._verdict(len(self.segment.sums) + LOOK_FIELDS * len(self.segment.looks))
 
     def _verdict(self, place: int) -> Iterator[str]:
         """Whether an input that is checked holds NaN or infinity: their exponent is all ones."""

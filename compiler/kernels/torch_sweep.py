@@ -21,8 +21,8 @@ from ...ops.eager import EAGER
 from ...ops.primitives import Kind
 from ...ops.streams import KEEP_BITS, keyed_bits_torch
 from ...ops.symbols import Node
-from ..program import DIGIT_BITS, Look, Program, Segment, digit_shift, digit_width
-from .source import RANK_FIELDS, sum_slots
+from ..program import Program, Segment
+from .arguments import COUNT, CUT, GUESS, LOW, OFF, SHIFT, UNTIL, WANTED, look_slots, sum_slots
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -127,8 +127,8 @@ class _TorchSegment:
 
     def _selected(self, tile: _Tile, node: Node, x: torch.Tensor) -> torch.Tensor:
         row = self._selections.index(node.args[1])
-        bits, cut = _magnitude_bits(x), min(int(tile.cuts[row, 0]), _MOST)
-        return (bits > cut) | ((bits == cut) & (tile.index() < int(tile.cuts[row, 1])))
+        bits, cut = _magnitude_bits(x), min(int(tile.cuts[row, CUT]), _MOST)
+        return (bits > cut) | ((bits == cut) & (tile.index() < int(tile.cuts[row, UNTIL])))
 
     def _store(self, tile: _Tile, buffers: Sequence[Array]) -> None:
         """Round outputs to their dtypes; held values stay in the compute dtype."""
@@ -145,27 +145,23 @@ class _TorchSegment:
             sums[place] = EAGER[node.name](*args)
 
     def _count(self, tile: _Tile, sums: Array, bins: Array) -> None:
-        """Histograms of magnitudes' digits, and ranks among those equal to a cut."""
-        place = len(self._segment.sums)
-        for number, look in enumerate(self._segment.looks):
+        """What looks count: magnitudes in bins, above guesses and equal to them; the wanted one."""
+        for number, place in enumerate(look_slots(self._segment)):
+            look = self._segment.looks[number]
             x = tile.values[self._program.nodes[look.selection].args[0]].expand(tile.count)
-            cut = tile.cuts[self._selections.index(look.selection)]
-            if look.ranks:
-                sums[place : place + RANK_FIELDS] = _rank(tile, _magnitude_bits(x), cut)
-                place += RANK_FIELDS
-            else:
-                bins[number] += self._histogram(look, _magnitude_bits(x), int(cut[0]))
-
-    def _histogram(self, look: Look, bits: torch.Tensor, prefix: int) -> Array:
-        """How often each value of the digit occurs among magnitudes that share the digits above."""
-        compute = self._program.compute
-        if look.digit > 0:
-            above = digit_shift(compute, look.digit - 1)
-            bits = bits[(bits >> above) == (min(prefix, _MOST) >> above)]
-        mask = (1 << digit_width(compute, look.digit)) - 1
-        digit = (bits >> digit_shift(compute, look.digit)) & mask
-        counts = torch.bincount(digit, minlength=1 << DIGIT_BITS)
-        return counts.cpu().numpy().astype(np.uint32)
+            row = [int(entry) for entry in tile.cuts[self._selections.index(look.selection)]]
+            bits = _magnitude_bits(x)
+            sums[place] = _wanted(tile, bits, row)
+            for guess in range(row[COUNT]):
+                value = min(row[GUESS + guess], _MOST)
+                sums[place + 1 + 2 * guess] = int((bits > value).sum())
+                sums[place + 2 + 2 * guess] = int((bits == value).sum())
+            if row[SHIFT] != OFF:
+                low = row[LOW] - (1 << 64) if row[LOW] > _MOST else row[LOW]
+                found = (bits - low) >> row[SHIFT]
+                found = found[(found >= 0) & (found < bins.shape[1])]
+                counts = torch.bincount(found, minlength=bins.shape[1])
+                bins[number] += counts.cpu().numpy().astype(np.uint32)
 
 
 _INDEXED: dict[str, Callable[..., torch.Tensor]] = {
@@ -175,12 +171,12 @@ _INDEXED: dict[str, Callable[..., torch.Tensor]] = {
 """Primitives that depend on the element's index: they need the tile, and their node."""
 
 
-def _rank(tile: _Tile, bits: torch.Tensor, cut: Array) -> tuple[float, float]:
-    """(count of magnitudes equal to the cut, tensor index of the wanted one or -1)."""
-    equals = torch.nonzero(bits == min(int(cut[0]), _MOST)).flatten()
-    wanted = int(cut[2])
-    found = tile.start + int(equals[wanted - 1]) if 0 < wanted <= len(equals) else -1
-    return float(len(equals)), float(found)
+def _wanted(tile: _Tile, bits: torch.Tensor, row: list[int]) -> float:
+    """Tensor index of the wanted one of the magnitudes equal to the first guess, or -1."""
+    if not row[WANTED]:
+        return -1.0
+    equals = torch.nonzero(bits == min(row[GUESS], _MOST)).flatten()
+    return float(tile.start + int(equals[row[WANTED] - 1])) if row[WANTED] <= len(equals) else -1.0
 
 
 def _encoded(value: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

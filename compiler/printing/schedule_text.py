@@ -57,8 +57,8 @@ def _sweep(sweep: Sweep) -> str:
         if segment.sums:
             parts.append(f"sums {_values(segment.sums)}")
         for look in segment.looks:
-            digit = "ranks equals" if look.ranks else f"digit {look.digit}"
-            parts.append(f"looks for %{look.selection} ({digit})")
+            closer = " again, closer, if need be" if look.number else ""
+            parts.append(f"looks for %{look.selection}{closer}")
         if segment.stores:
             parts.append(f"stores {_values(segment.stores)}")
         if segment.writes:

@@ -83,6 +83,7 @@ def run(
         spill_folder=Path(tempfile.gettempdir()),
     )
     buffers = Buffers()
+    job.open(buffers)
     while not job.done:
         chunk = job.take()
         assert chunk is not None

@@ -75,11 +75,11 @@ def test_a_kill_leaves_only_the_partial_folder(mirror: Path, tmp_path: Path) -> 
         process.send_signal(signal.SIGKILL)
         process.wait(60)
     assert process.returncode == -signal.SIGKILL
-    left = sorted(path.name for path in tmp_path.iterdir())
-    assert left == [".one.mergec-partial", "home", "recipe.merge"]
+    left = {path.name for path in tmp_path.iterdir()} - {"home"}
+    assert left == {".one.mergec-partial", "recipe.merge"}
     assert not list((tmp_path / ".one.mergec-partial").glob(".mergec-spill-*"))
     mergec.run(recipe, models=[mirror], memory=limit)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "one", "recipe.merge"]
+    assert {path.name for path in tmp_path.iterdir()} - {"home"} == {"one", "recipe.merge"}
 
 
 def _wait_until_spilling(process: subprocess.Popen[bytes]) -> None:

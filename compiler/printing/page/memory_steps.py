@@ -141,7 +141,7 @@ def _name(names: dict[int, str], value: int) -> str:
 def _deeds(sweep: Sweep, names: dict[int, str], outputs: int) -> Iterator[str]:
     """What a sweep does, a phrase each."""
     if sweep.seldom:
-        yield "ranks equal magnitudes, where there are any"
+        yield "counts magnitudes near a cut again, where need be"
         return
     if sweep.reads:
         yield f"reads {count(len(sweep.reads), 'tensor')}"

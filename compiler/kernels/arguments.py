@@ -1,0 +1,35 @@
+"""What a kernel is told of selections, and where in its results it puts what it counts.
+
+`cuts` has a row a selection. CUT, UNTIL: magnitudes whose bits are above CUT are kept, and those
+equal to it up to tensor index UNTIL. The rest is for looks: magnitudes are counted in bins of
+2 ** SHIFT bit patterns from LOW on (modulo the word's width; in none if SHIFT is OFF); COUNT
+guesses from GUESS on are counted exactly; the index of the WANTED-th element that equals the first
+guess is found (of none if 0).
+
+`sums` gets a float64 for each sum, then LOOK_FIELDS for each look: the index that was found or -1,
+and for each guess how many magnitudes are above it and how many are equal to it; last, 1 or 0 for
+NaN or infinity in the inputs that are checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..program import Segment
+
+CUT, UNTIL, LOW, SHIFT, WANTED, COUNT, GUESS = range(7)
+MOST_GUESSES = 8
+CUT_FIELDS = GUESS + MOST_GUESSES
+OFF = 64
+LOOK_FIELDS = 1 + 2 * MOST_GUESSES
+
+
+def sum_slots(segment: Segment) -> int:
+    """How many float64 results a tile gives."""
+    return len(segment.sums) + LOOK_FIELDS * len(segment.looks) + bool(segment.checks)
+
+
+def look_slots(segment: Segment) -> Iterator[int]:
+    """For each look of a segment, where its results begin among the sums."""
+    for number in range(len(segment.looks)):
+        yield len(segment.sums) + LOOK_FIELDS * number

@@ -1,0 +1,314 @@
+"""One walk over a component's data: tiles read, put through kernels, written.
+
+Any number of workers walk together, each on chunks of its own. What the kernels add up is kept by
+tile, so that it can be put together in the tiles' order, whoever computed them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from ..compiler.components import Component
+from ..compiler.kernels.arguments import COUNT, GUESS, OFF, SHIFT, WANTED, look_slots, sum_slots
+from ..compiler.plan import CHUNK
+from ..compiler.program import Look, Program, Segment, Sweep, expected_looks
+from .buffers import Buffers, Room
+from .cuts import Query, Search
+from .files import Reader, Writer
+from .finite import nonfinite_error
+from .functions import call_rows
+from .held import Held, InMemory, Spilled
+from .scalars import Scalars
+
+KernelOf: TypeAlias = Callable[[Program, Segment], Callable[..., None]]
+Array: TypeAlias = np.ndarray[Any, Any]
+
+STRIPES = 128
+SAMPLED = 32
+"""A sample is so many stripes, spread evenly: one element in SAMPLED, a tile at most."""
+
+SAMPLE_ROUNDS = 3  # each divides the range of a sample that is looked at by the number of bins
+
+
+class Part(NamedTuple):
+    """One segment of the sweep: its kernel, its scalars, and what the tiles have added.
+
+    sums: a row a tile. bins: a row a look, empty until some are counted.
+    """
+
+    segment: Segment
+    kernel: Callable[..., None]
+    scalars: Array
+    sums: Array
+    bins: list[Array]
+
+
+class Data(NamedTuple):
+    """A component's data: its inputs, its outputs (each in several places), held values."""
+
+    readers: Sequence[Reader]
+    writers: Sequence[Sequence[Writer]]
+    held: dict[int, Held]
+
+
+class Walk:
+    """A sweep under way. `chunk` may be called by several workers at once."""
+
+    def __init__(
+        self,
+        component: Component,
+        sweep: Sweep,
+        scalars: Scalars,
+        data: Data,
+        kernel_of: KernelOf,
+    ) -> None:
+        self.sweep = sweep
+        self._component = component
+        self._program = component.template.program
+        self._scalars = scalars
+        self._data = data
+        self._tile = component.tile
+        self._lock = threading.Lock()
+        self.tiles = max(1, -(-component.numel // self._tile))
+        self.parts = [
+            Part(
+                segment,
+                kernel_of(self._program, segment),
+                scalars.vector(segment),
+                np.zeros((self.tiles, max(1, sum_slots(segment)))),
+                [],
+            )
+            for segment in sweep.segments
+        ]
+        self._queries: list[list[Query]] = []
+
+    def start(self, buffers: Buffers) -> int:
+        """Settle what is counted, after a look at a sample if that helps; bytes read for it."""
+        read = self._sample(buffers)
+        self._queries = [self._scalars.ask(part.segment.looks) for part in self.parts]
+        return read
+
+    def chunk(self, first: int, stop: int, buffers: Buffers) -> None:
+        """Tiles first up to stop."""
+        self._read_ahead(stop)
+        bins = self._cleared(buffers)
+        room: Room | None = None
+        for tile in range(first, stop):
+            count = self._count(tile)
+            if count == 0:
+                continue
+            if room is None or room.count != count:
+                room = Room(buffers, self._program, self.sweep, count)
+            start = tile * self._tile
+            for slot, raw, size in room.raw:
+                self._data.readers[slot].read(start * size, raw)
+            sums = [part.sums[tile] for part in self.parts]
+            self._compute(start, room, self._scalars.cuts, sums, bins)
+        self._add_bins(bins)
+
+    def moved(self, first: int, stop: int) -> tuple[int, int]:
+        """Bytes that tiles first up to stop have read and written."""
+        count = min(stop * self._tile, self._component.numel) - first * self._tile
+        read = sum(self._program.inputs[slot].itemsize for slot in self.sweep.reads)
+        written = sum(
+            self._program.outputs[output][1].itemsize * len(self._data.writers[output])
+            for segment in self.sweep.segments
+            for output in segment.writes
+        )
+        return read * max(0, count), written * max(0, count)
+
+    def finish(self, buffers: Buffers) -> tuple[bool, int]:
+        """All tiles are through: sums become scalars, counts narrow the searches.
+
+        Returns whether the same walk has to be taken again, and the bytes read meanwhile.
+        """
+        read = 0
+        for part, queries in zip(self.parts, self._queries, strict=True):
+            self._scalars.add_up(part.segment, part.sums)
+            self._scalars.prepare()  # a count of elements to keep may hang on these sums
+            totals = part.sums.sum(axis=0)
+            searches = self._scalars.searches(part.segment.looks)
+            for number, place in enumerate(look_slots(part.segment)):
+                search, query = searches[number], queries[number]
+                if not self._is_own(part.segment.looks[number]):
+                    continue
+                fields = totals[place + 1 : place + 1 + 2 * len(query.guesses)].astype(np.int64)
+                bins = part.bins[0][number] if part.bins else ()
+                search.counted(query, bins, fields.reshape(-1, 2).tolist())
+                if search.unranked:
+                    read += self._rank(part, number, place, search, buffers)
+        last = expected_looks(self._program.compute) - 1
+        ends = [look for look in self.sweep.looks if look.number == last and self._is_own(look)]
+        return not all(search.settled for search in self._scalars.searches(ends)), read
+
+    # Tiles --------------------------------------------------------------------------------------
+
+    def _count(self, tile: int) -> int:
+        """Elements of a tile."""
+        return max(0, min(self._tile, self._component.numel - tile * self._tile))
+
+    def _compute(
+        self, start: int, room: Room, cuts: Array, sums: Sequence[Array], bins: Sequence[Array]
+    ) -> None:
+        """Put a tile whose inputs are in the room through the kernels, and write what it gives."""
+        values: dict[int, Array] = {}
+        keys = self._scalars.keys
+        for number, part in enumerate(self.parts):
+            segment, found = part.segment, sums[number]
+            for index in segment.fetches:
+                if index not in values:
+                    values[index] = self._held_tile(index, room, start, read=True)
+            for index in segment.stores:
+                if index not in values:
+                    values[index] = self._held_tile(index, room, start, read=False)
+            part.kernel(
+                *room.inputs[number],
+                *[values[index] for index in segment.fetches],
+                *room.outputs[number],
+                *[values[index] for index in segment.stores],
+                room.count,
+                start,
+                part.scalars,
+                keys,
+                cuts,
+                found,
+                bins[number],
+            )
+            if segment.checks and found[-1]:
+                loads = self._component.loads
+                checked = [(loads[slot], room.arrays[slot]) for slot in segment.checks]
+                raise nonfinite_error(checked, start)
+            for output, data in zip(segment.writes, room.written[number], strict=True):
+                place = start * self._program.outputs[output][1].itemsize
+                for writer in self._data.writers[output]:
+                    writer.write(place, data, aligned=True)
+            for index in segment.stores:
+                if index in self.sweep.held:
+                    self._data.held[index].put(start, values[index])
+            for index in segment.rows:
+                values |= call_rows(
+                    self._program, index, values, self._scalars, self._component.columns
+                )
+
+    def _held_tile(self, index: int, room: Room, start: int, read: bool) -> Array:
+        """A tile of a held value, or room for one that lives only as long as its tile."""
+        held = self._data.held.get(index)
+        if isinstance(held, InMemory):
+            return held.tile(start, room.count)
+        aside = room.aside(index)
+        if isinstance(held, Spilled) and read:
+            held.copy(start, aside)
+        return aside
+
+    def _read_ahead(self, tile: int) -> None:
+        """Ask for the next chunk's bytes while this one is computed."""
+        start = tile * self._tile
+        count = min(CHUNK * self._tile, self._component.numel - start)
+        for slot in self.sweep.reads:
+            size = self._program.inputs[slot].itemsize
+            self._data.readers[slot].soon(start * size, count * size)
+
+    # Selections ---------------------------------------------------------------------------------
+
+    def _is_own(self, look: Look) -> bool:
+        """Whether the cut that is looked for is this component's, not a whole model's."""
+        return look.selection not in self._program.pooled
+
+    def _sample(self, buffers: Buffers) -> int:
+        """Let the searches that know nothing yet look at stripes of the data; the bytes read.
+
+        What is found there only decides what is asked of all of the data, never the result.
+        """
+        numel = self._component.numel
+        if len(self.parts) != 1 or self.sweep.segments[0].rows or numel < 2 * self._tile:
+            return 0
+        (part,) = self.parts
+        searches = self._scalars.searches(part.segment.looks)
+        looks = enumerate(part.segment.looks)
+        blank = [i for i, look in looks if self._is_own(look) and searches[i].is_blank]
+        if not blank:
+            return 0
+        width = min(self._tile, numel // SAMPLED) // STRIPES
+        room = Room(buffers, self._program, self.sweep, width * STRIPES)
+        starts = [number * (numel - width) // (STRIPES - 1) for number in range(STRIPES)]
+        arguments = self._sampled(room, part.segment, starts, width)
+        sums = np.zeros(part.sums.shape[1])
+        cuts = self._scalars.cuts.copy()
+        samples = {number: searches[number].sample(room.count) for number in blank}
+        for _ in range(SAMPLE_ROUNDS):
+            queries = {number: sample.query() for number, sample in samples.items()}
+            for number, query in queries.items():
+                row = self._scalars.row(part.segment.looks[number])
+                searches[number].fill(cuts[row], query)
+            bins = buffers.bins(0, part.segment.bins, True)
+            part.kernel(
+                *arguments, room.count, 0, part.scalars, self._scalars.keys, cuts, sums, bins
+            )
+            for number, query in queries.items():
+                samples[number].counted(query, bins[number])
+        for number, sample in samples.items():
+            searches[number].ask(sample)
+        return sum(len(raw) for _, raw, _ in room.raw)
+
+    def _sampled(
+        self, room: Room, segment: Segment, starts: Sequence[int], width: int
+    ) -> list[Array]:
+        """A kernel's buffers, filled with stripes of the data."""
+        for slot, _, size in room.raw:
+            for start in starts:
+                self._data.readers[slot].soon(start * size, width * size)
+        for slot, raw, size in room.raw:
+            for place, start in enumerate(starts):
+                stripe = raw[place * width * size : (place + 1) * width * size]
+                self._data.readers[slot].read(start * size, stripe)
+        for index in segment.fetches:
+            held, aside = self._data.held[index], room.aside(index)
+            for place, start in enumerate(starts):
+                held.copy(start, aside[place * width : (place + 1) * width])
+        fetched = [room.aside(index) for index in segment.fetches]
+        stored = [room.aside(index) for index in segment.stores]
+        return [*room.inputs[0], *fetched, *room.outputs[0], *stored]
+
+    def _cleared(self, buffers: Buffers) -> list[Array]:
+        """A worker's own histograms of each part, cleared if something is counted in them."""
+        return [
+            buffers.bins(number, part.segment.bins, any(q.shift != OFF for q in queries))
+            for number, (part, queries) in enumerate(zip(self.parts, self._queries, strict=True))
+        ]
+
+    def _add_bins(self, bins: Sequence[Array]) -> None:
+        for part, queries, counted in zip(self.parts, self._queries, bins, strict=True):
+            if any(query.shift != OFF for query in queries):
+                with self._lock:
+                    if not part.bins:
+                        part.bins.append(np.zeros(counted.shape, dtype=np.int64))
+                    part.bins[0][:] += counted
+
+    def _rank(self, part: Part, number: int, place: int, search: Search, buffers: Buffers) -> int:
+        """Find the last equal that is kept: its tile from the tiles' counts, its place in there.
+
+        Returns the bytes read.
+        """
+        assert search.unranked is not None and search.cut is not None
+        wanted, guess = search.unranked
+        upto = np.cumsum(part.sums[:, place + 2 + 2 * guess])
+        tile = int(np.searchsorted(upto, wanted))
+        before = int(upto[tile - 1]) if tile else 0
+        cuts = self._scalars.cuts.copy()
+        cuts[:, [SHIFT, COUNT, WANTED]] = OFF, 0, 0
+        row = cuts[self._scalars.row(part.segment.looks[number])]
+        row[WANTED], row[GUESS] = wanted - before, search.cut
+        room = Room(buffers, self._program, self.sweep, self._count(tile))
+        start = tile * self._tile
+        for slot, raw, size in room.raw:
+            self._data.readers[slot].read(start * size, raw)
+        sums = [np.zeros(p.sums.shape[1]) for p in self.parts]
+        bins = [buffers.bins(i, p.segment.bins, False) for i, p in enumerate(self.parts)]
+        self._compute(start, room, cuts, sums, bins)
+        found = next(s for s, p in zip(sums, self.parts, strict=True) if p is part)
+        search.settle(int(found[place]))
+        return sum(len(raw) for _, raw, _ in room.raw)
