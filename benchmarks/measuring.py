@@ -41,7 +41,7 @@ def measure(python: Path, function: str, arguments: list[str]) -> Measured:
         command = [str(python), __file__, str(peak), function, *arguments]
         with log.open("wb") as stream:
             started = time.monotonic()
-            process = subprocess.Popen(command, stdout=stream, stderr=stream)
+            process = subprocess.Popen(command, stdout=stream, stderr=stream, env=_environment())
             _, status, usage = os.wait4(process.pid, 0)
             wall = time.monotonic() - started
             process.returncode = os.waitstatus_to_exitcode(status)
@@ -49,6 +49,11 @@ def measure(python: Path, function: str, arguments: list[str]) -> Measured:
             words = log.read_text(encoding="utf-8", errors="replace")[-2000:]
             raise RuntimeError(f"{function} {' '.join(arguments)} failed:\n{words}")
         return Measured(usage.ru_utime, usage.ru_stime, wall, int(peak.read_text()))
+
+
+def _environment() -> dict[str, str]:
+    """This process's own, but modules are compiled once, as where a tool is used every day."""
+    return {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
 def _peak_bytes() -> int:
