@@ -49,9 +49,9 @@ def arcee_fusion(x: Tensor, base: Tensor) -> Tensor:
     of the sorted scores, all of them (mergekit: a sample where n > 10⁶); x where the score is at
     least median + 1.5 (Q3 - Q1), else b.
 
-    Source: Arcee Fusion, arcee.ai 2025. Sweeps: two for the quartiles, one to write; memory: tiles
-    of whole rows and six histograms. The softmax, and so the choice at the threshold, is the same
-    bit for bit on one kind of processor and version of torch only.
+    Source: Arcee Fusion, arcee.ai 2025. Sweeps: up to three for the quartiles, one to write;
+    memory: tiles of whole rows and six histograms. The softmax, and so the choice at the threshold,
+    is the same bit for bit on one kind of processor and version of torch only.
     """
     (divergence,) = on_rows(divergence_of_rows, 1, x, base)
     score = abs(x - base) * divergence

@@ -28,7 +28,7 @@ def breadcrumbs(
     (among equals the lowest index counts as the largest). Density ≥ 1 keeps all. b + λ Σ w_i δ_i,
     the sum divided by Σ w_i if `normalize`.
 
-    Source: Davari and Belilovsky, Model Breadcrumbs, ECCV 2024. Sweeps: two or three to find the
+    Source: Davari and Belilovsky, Model Breadcrumbs, ECCV 2024. Sweeps: one or two to find the
     cuts, one to write (one in all at density 1); memory: tiles and two histograms per model.
     """
     vectors = []

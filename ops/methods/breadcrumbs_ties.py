@@ -29,7 +29,7 @@ def breadcrumbs_ties(
     are then merged as by `ties`: those of the majority sign are summed, times λ, plus b.
 
     Source: Davari and Belilovsky, Model Breadcrumbs, ECCV 2024; Yadav et al., TIES-Merging,
-    NeurIPS 2023. Sweeps: two or three to find the cuts, one to write (one in all at density 1);
+    NeurIPS 2023. Sweeps: one or two to find the cuts, one to write (one in all at density 1);
     memory: tiles and two histograms per model.
     """
     vectors = []

@@ -35,8 +35,8 @@ def pcb(
 
     Source: Du et al., Parameter competition balancing for model merging, NeurIPS 2024, with the
     scores as the authors computed their published results. The thresholds are each tensor's.
-    Sweeps: two to find the clamps, two the scores' cuts, one to write; memory: tiles and five
-    histograms per model.
+    Sweeps: one or two to find the clamps, as many the scores' cuts, one to write; memory: tiles and
+    five histograms per model.
     """
     vectors: list[Any] = [x - base for x in xs]
     together = combine(vectors, [1.0] * len(vectors))

@@ -29,7 +29,7 @@ def sce(
     if the mean squares add up to under 1e-6). b + Σ ω_i δ_i / max(Σ ω_i, 1e-6), both over the
     models whose δ_i has the majority sign.
 
-    Source: Wan et al., FuseChat, 2024. Sweeps: two or three to find the cut (none at select_topk
+    Source: Wan et al., FuseChat, 2024. Sweeps: one or two to find the cut (none at select_topk
     ≥ 1), one for the energies, one to write; memory: tiles and a histogram.
     """
     deltas: list[Any] = [x - base for x in xs]

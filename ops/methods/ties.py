@@ -28,7 +28,7 @@ def ties(
     are summed, divided by the sum of their weights if `normalize`, times λ, plus b. With `scope =
     model`, as published, n and k count all tensors of a model, whose equals at the cut all stay.
 
-    Source: Yadav et al., TIES-Merging, NeurIPS 2023. Sweeps: two or three to find the cuts, one to
+    Source: Yadav et al., TIES-Merging, NeurIPS 2023. Sweeps: one or two to find the cuts, one to
     write (one in all at density 1); memory: tiles and a histogram per model.
     """
     vectors = []
