@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from .components import Component
-from .graph import Invoke
+from .graph import Invoke, Load
 from .options import Option
 from .plan import Plan
 from .program import Segment
@@ -198,8 +198,8 @@ def _per_element(segment: Segment) -> float:
 
 def _distinct_bytes(plan: Plan) -> int:
     """Bytes of the source tensors that are read, each once."""
-    loads = {id(load.tensor): load for c in plan.components for load in c.loads}
-    return sum(load.tensor.nbytes for load in loads.values())
+    loads = (node.op for node in plan.optimised.nodes if isinstance(node.op, Load))
+    return sum(load.tensor.nbytes for load in loads)
 
 
 def _uncounted(plan: Plan) -> dict[str, None]:

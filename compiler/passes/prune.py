@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..graph import Graph, Write, copy_node
+from ..graph import Graph, Node, Write
 
 
 def prune(graph: Graph) -> Graph:
@@ -16,9 +16,11 @@ def prune(graph: Graph) -> Graph:
                 needed[i] = True
     if all(needed):
         return graph
-    result = Graph(origins=graph.origins)
-    place: dict[int, int] = {}
+    place = [0] * len(graph.nodes)
+    nodes: list[Node] = []  # what is left of a graph whose nodes differ differs too
     for index, node in enumerate(graph.nodes):
         if needed[index]:
-            place[index] = copy_node(result, node, tuple(place[i] for i in node.inputs))
-    return result.freeze()
+            place[index] = len(nodes)
+            inputs = tuple([place[i] for i in node.inputs])
+            nodes.append(node if inputs == node.inputs else node._replace(inputs=inputs))
+    return Graph(nodes=nodes, origins=graph.origins)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -28,10 +29,9 @@ def memory_text(plan: Plan, width: int) -> Iterator[str]:
         f"{count(plan.threads, 'worker')}; {binary_size(FIXED_BYTES)} more for the program itself",
         width,
     )
-    moments = list(timeline(plan))
-    if not moments:
+    moment = max(timeline(plan), key=lambda moment: moment.nbytes, default=None)
+    if moment is None:
         return
-    moment = max(moments, key=lambda moment: moment.nbytes)
     component = plan.components[moment.component]
     names = value_names(plan, component)
     sweeps = max(1, len(plan.choices[moment.component].sweeps))
@@ -49,7 +49,8 @@ def memory_text(plan: Plan, width: int) -> Iterator[str]:
         f"{len(plan.components):,}, sweep {moment.sweep + 1} of {sweeps}: {', '.join(parts)}",
         width,
     )
-    yield from _sparkline(plan, [moment.nbytes for moment in moments], width)
+    needs = array("q", (moment.nbytes for moment in timeline(plan)))  # of very many sweeps
+    yield from _sparkline(plan, needs, width)
 
 
 def _sparkline(plan: Plan, needs: Sequence[int], width: int) -> Iterator[str]:

@@ -73,8 +73,9 @@ class Stages:
     def __init__(self, plan: Plan):
         self.plan = plan
         keys = node_keys(plan.optimised)
-        self._before = _calls(plan.graph, node_keys(plan.graph))
-        self._after = _calls(plan.optimised, keys)
+        self._after = self._before = _calls(plan.optimised, keys)
+        if plan.graph is not plan.optimised:
+            self._before = _calls(plan.graph, node_keys(plan.graph))
         self._fates = fates(plan, keys)
         self.uses: Counter[Expr] = Counter(output.value for output in plan.bound.outputs)
         seen: set[Expr] = set()

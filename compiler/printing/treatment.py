@@ -140,20 +140,24 @@ def node_keys(graph: Graph) -> list[Sequence[Key]]:
     spans = [id(origin.span) for origin in graph.origins]
     outputs: list[frozenset[int]] = [frozenset()] * len(graph.nodes)
     keys: list[Sequence[Key]] = [()] * len(graph.nodes)
+    known: dict[tuple[int, str, frozenset[int]], Sequence[Key]] = {}
     for index in range(len(graph.nodes) - 1, -1, -1):
         node = graph.nodes[index]
         stage = graph.origins[node.origin].stage
         if isinstance(node.op, Write):
             outputs[index] = frozenset((node.op.output,))
         elif isinstance(node.op, Invoke):
-            span = spans[node.origin]
-            if stage:
-                keys[index] = (Key(span, stage, -1),)
-            else:
-                keys[index] = [Key(span, "", number) for number in sorted(outputs[index])]
+            where = spans[node.origin], stage, outputs[index]
+            found = known.get(where)
+            if found is None:
+                numbers = [-1] if stage else sorted(outputs[index])
+                found = known[where] = [Key(where[0], stage, number) for number in numbers]
+            keys[index] = found
         if not stage and outputs[index]:
             for i in node.inputs:
-                if not outputs[index] <= outputs[i]:
+                if not outputs[i]:
+                    outputs[i] = outputs[index]  # one set for all nodes of one output
+                elif not outputs[index] <= outputs[i]:
                     outputs[i] |= outputs[index]
     return keys
 
