@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,14 @@ from support.checkpoints import sparse_checkpoint
 from .conftest import PROGRAM
 
 RECIPE = 'save linear { "org/a" weight=1, "org/b" weight=2 } to "./out" { dtype = bfloat16 }\n'
+
+
+@pytest.fixture(autouse=True)
+def _heard() -> Iterator[None]:
+    """Children hear SIGINT, as they don't where the tests are a shell's background job."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
