@@ -13,9 +13,9 @@ import os
 import shutil
 import stat
 import sys
-import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -73,21 +73,28 @@ def _load(source: Source, digest: str) -> Kernel:
     folder = _private(cache_folder()) / digest
     if _intact(folder):
         return _import(folder / "kernel.py", digest)
-    if folder.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{digest}-", dir=folder.parent))
+    with _alone(folder.with_name(f".{digest}.lock")):
+        if not _intact(folder):  # as it is when another process has built it meanwhile
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            (folder / "kernel.py").write_text(source.text, encoding="utf-8")
+            kernel = _import(folder / "kernel.py", digest)
+            _seal(folder)
+            return kernel
+    return _import(folder / "kernel.py", digest)
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Be the only process that builds an entry; a lock ends with its process, however that ends."""
     try:
-        (building / "kernel.py").write_text(source.text, encoding="utf-8")
-        # numba keys its cache by the file's place, so compile where the entry will stand
-        try:
-            building.rename(folder)
-        except OSError:  # another process has built it meanwhile
-            return _import(folder / "kernel.py", digest)
-        kernel = _import(folder / "kernel.py", digest)
-        _seal(folder)
-        return kernel
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
+        import fcntl
+    except ImportError:  # Windows: two processes may build one entry, and the second rebuilds it
+        yield
+        return
+    with lock.open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
 
 
 def _use_wide_vectors() -> None:
