@@ -80,6 +80,11 @@ class Component(NamedTuple):
         return max(1, TILE // columns) * columns
 
     @property
+    def tiles(self) -> int:
+        """How many tiles a walk takes; an empty tensor has one."""
+        return max(1, -(-self.numel // self.tile))
+
+    @property
     def numel(self) -> int:
         count = 1
         for size in self.shape:

@@ -65,6 +65,11 @@ class Room:
         ]
         self.written = [[data.view(np.uint8).data for data in group] for group in self.outputs]
 
+    @property
+    def input_bytes(self) -> int:
+        """Bytes of all inputs' tiles."""
+        return sum(len(raw) for _, raw, _ in self.raw)
+
     def aside(self, index: int) -> Array:
         """Room for a value in the compute dtype that lives as long as its tile."""
         if index not in self._aside:

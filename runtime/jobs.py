@@ -75,7 +75,7 @@ class Job:
         self._kernel_of = kernel_of
         self._lock = threading.Lock()
         self._tile = component.tile
-        self._tiles = max(1, -(-component.numel // self._tile))
+        self._tiles = component.tiles
         self._held: dict[int, Held] = {}
         self._sweeps = iter(sweeps)
         self._walk: Walk | None = None

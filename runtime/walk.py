@@ -73,13 +73,12 @@ class Walk:
         self._data = data
         self._tile = component.tile
         self._lock = threading.Lock()
-        self.tiles = max(1, -(-component.numel // self._tile))
         self.parts = [
             Part(
                 segment,
                 kernel_of(self._program, segment),
                 scalars.vector(segment),
-                np.zeros((self.tiles, max(1, sum_slots(segment)))),
+                np.zeros((component.tiles, max(1, sum_slots(segment)))),
                 [],
             )
             for segment in sweep.segments
@@ -103,11 +102,8 @@ class Walk:
                 continue
             if room is None or room.count != count:
                 room = Room(buffers, self._program, self.sweep, count)
-            start = tile * self._tile
-            for slot, raw, size in room.raw:
-                self._data.readers[slot].read(start * size, raw)
             sums = [part.sums[tile] for part in self.parts]
-            self._compute(start, room, self._scalars.cuts, sums, bins)
+            self._compute(tile * self._tile, room, self._scalars.cuts, sums, bins)
         self._add_bins(bins)
 
     def moved(self, first: int, stop: int) -> tuple[int, int]:
@@ -127,7 +123,7 @@ class Walk:
         Returns whether the same walk has to be taken again, and the bytes read meanwhile.
         """
         read = 0
-        for part, queries in zip(self.parts, self._queries, strict=True):
+        for at, (part, queries) in enumerate(zip(self.parts, self._queries, strict=True)):
             self._scalars.add_up(part.segment, part.sums)
             self._scalars.prepare()  # a count of elements to keep may hang on these sums
             totals = part.sums.sum(axis=0)
@@ -140,7 +136,7 @@ class Walk:
                 bins = part.bins[0][number] if part.bins else ()
                 search.counted(query, bins, fields.reshape(-1, 2).tolist())
                 if search.unranked:
-                    read += self._rank(part, number, place, search, buffers)
+                    read += self._rank(at, number, place, search, buffers)
         last = expected_looks(self._program.compute) - 1
         ends = [look for look in self.sweep.looks if look.number == last and self._is_own(look)]
         return not all(search.settled for search in self._scalars.searches(ends)), read
@@ -154,7 +150,9 @@ class Walk:
     def _compute(
         self, start: int, room: Room, cuts: Array, sums: Sequence[Array], bins: Sequence[Array]
     ) -> None:
-        """Put a tile whose inputs are in the room through the kernels, and write what it gives."""
+        """Read a tile into the room, put it through the kernels, and write what it gives."""
+        for slot, raw, size in room.raw:
+            self._data.readers[slot].read(start * size, raw)
         values: dict[int, Array] = {}
         keys = self._scalars.keys
         for number, part in enumerate(self.parts):
@@ -252,7 +250,7 @@ class Walk:
                 samples[number].counted(query, bins[number])
         for number, sample in samples.items():
             searches[number].ask(sample)
-        return sum(len(raw) for _, raw, _ in room.raw)
+        return room.input_bytes
 
     def _sampled(
         self, room: Room, segment: Segment, starts: Sequence[int], width: int
@@ -288,12 +286,13 @@ class Walk:
                         part.bins.append(np.zeros(counted.shape, dtype=np.int64))
                     part.bins[0][:] += counted
 
-    def _rank(self, part: Part, number: int, place: int, search: Search, buffers: Buffers) -> int:
+    def _rank(self, at: int, number: int, place: int, search: Search, buffers: Buffers) -> int:
         """Find the last equal that is kept: its tile from the tiles' counts, its place in there.
 
         Returns the bytes read.
         """
         assert search.unranked is not None and search.cut is not None
+        part = self.parts[at]
         wanted, guess = search.unranked
         upto = np.cumsum(part.sums[:, place + 2 + 2 * guess])
         tile = int(np.searchsorted(upto, wanted))
@@ -303,12 +302,8 @@ class Walk:
         row = cuts[self._scalars.row(part.segment.looks[number])]
         row[WANTED], row[GUESS] = wanted - before, search.cut
         room = Room(buffers, self._program, self.sweep, self._count(tile))
-        start = tile * self._tile
-        for slot, raw, size in room.raw:
-            self._data.readers[slot].read(start * size, raw)
         sums = [np.zeros(p.sums.shape[1]) for p in self.parts]
         bins = [buffers.bins(i, p.segment.bins, False) for i, p in enumerate(self.parts)]
-        self._compute(start, room, cuts, sums, bins)
-        found = next(s for s, p in zip(sums, self.parts, strict=True) if p is part)
-        search.settle(int(found[place]))
-        return sum(len(raw) for _, raw, _ in room.raw)
+        self._compute(tile * self._tile, room, cuts, sums, bins)
+        search.settle(int(sums[at][place]))
+        return room.input_bytes

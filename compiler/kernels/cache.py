@@ -76,7 +76,7 @@ def _load(source: Source, digest: str) -> Kernel:
     with _alone(folder.with_name(f".{digest}.lock")):
         if not _intact(folder):  # as it is when another process has built it meanwhile
             shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
+            folder.mkdir(exist_ok=True)
             (folder / "kernel.py").write_text(source.text, encoding="utf-8")
             kernel = _import(folder / "kernel.py", digest)
             _seal(folder)
