@@ -1,6 +1,6 @@
 """Whole values between sweeps: in memory, or in a spill file beside the output.
 
-A spill file is unlinked as soon as it is open, so that a crash leaves nothing behind.
+A spill file never has a name, where the file system allows that, so that a crash leaves nothing.
 """
 
 from __future__ import annotations
@@ -45,8 +45,7 @@ class Spilled:
     def __init__(self, folder: Path, dtype: np.dtype[Any]) -> None:
         self._itemsize = dtype.itemsize
         try:
-            self._fd, name = tempfile.mkstemp(prefix=".mergec-spill-", dir=folder)
-            os.unlink(name)
+            self._file = tempfile.TemporaryFile(prefix=".mergec-spill-", dir=folder, buffering=0)
         except OSError as error:
             raise ResourceError.of("E0507", f"can't spill to {folder}: {error.strerror}") from None
 
@@ -55,7 +54,7 @@ class Spilled:
         view = room.view(np.uint8).data
         done = 0
         while done < len(view):
-            got = os.preadv(self._fd, [view[done:]], start * self._itemsize + done)
+            got = os.preadv(self._file.fileno(), [view[done:]], start * self._itemsize + done)
             if got == 0:
                 raise RunError.of("E0507", "a spill file ends early")
             done += got
@@ -66,13 +65,13 @@ class Spilled:
         done = 0
         try:
             while done < len(view):
-                done += os.pwrite(self._fd, view[done:], start * self._itemsize + done)
+                done += os.pwrite(self._file.fileno(), view[done:], start * self._itemsize + done)
         except OSError as error:
             raise ResourceError.of("E0507", f"can't spill: {error.strerror}") from None
 
     def close(self) -> None:
         """Free the file."""
-        os.close(self._fd)
+        self._file.close()
 
 
 Held: TypeAlias = InMemory | Spilled

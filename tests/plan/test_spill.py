@@ -71,24 +71,26 @@ def test_a_kill_leaves_only_the_partial_folder(mirror: Path, tmp_path: Path) -> 
     environment = os.environ | {"MERGEC_HOME": str(tmp_path / "home")}
     command = [sys.executable, "-c", PROGRAM, str(recipe), str(mirror), str(limit)]
     with subprocess.Popen(command, env=environment) as process:
-        _wait_until_spilling(process)
+        _wait_until_spilling(process, tmp_path / ".one.mergec-partial")
         process.send_signal(signal.SIGKILL)
         process.wait(60)
     assert process.returncode == -signal.SIGKILL
     left = {path.name for path in tmp_path.iterdir()} - {"home"}
     assert left == {".one.mergec-partial", "recipe.merge"}
-    assert not list((tmp_path / ".one.mergec-partial").glob(".mergec-spill-*"))
+    partial = tmp_path / ".one.mergec-partial"
+    assert not [path for path in partial.iterdir() if path.suffix != ".safetensors"]
     mergec.run(recipe, models=[mirror], memory=limit)
     assert {path.name for path in tmp_path.iterdir()} - {"home"} == {"one", "recipe.merge"}
 
 
-def _wait_until_spilling(process: subprocess.Popen[bytes]) -> None:
-    """Until the process has an open, unlinked spill file."""
+def _wait_until_spilling(process: subprocess.Popen[bytes], folder: Path) -> None:
+    """Until the process has an open file in the folder that has no name."""
     end = time.monotonic() + 90
     while process.poll() is None and time.monotonic() < end:
         for link in Path(f"/proc/{process.pid}/fd").glob("*"):
             try:
-                if ".mergec-spill-" in os.readlink(link):
+                target = os.readlink(link)
+                if target.startswith(f"{folder}/") and target.endswith(" (deleted)"):
                     return
             except OSError:
                 continue
