@@ -117,7 +117,10 @@ def _groups(graph: Graph) -> Iterator[list[int]]:
         for value in inner:
             first = by_value.setdefault(value, index)
             if first != index:
-                _join(union, loads_of, first, index)
+                op = graph.nodes[value].op
+                # a pool's values are counted where they are computed, which has to be one place
+                pooled = isinstance(op, Invoke) and bool(op.pools)
+                _join(union, loads_of, first, index, most=None if pooled else MOST_INPUTS)
         if inner or graph.nodes[node.inputs[0]].type.dtype.is_float:
             first = by_loads.setdefault(loads, index)
             if first != index:
@@ -167,12 +170,19 @@ class _Union:
         yield from found.values()
 
 
-def _join(union: _Union, loads_of: dict[int, frozenset[int]], left: int, right: int) -> None:
+def _join(
+    union: _Union,
+    loads_of: dict[int, frozenset[int]],
+    left: int,
+    right: int,
+    most: int | None = MOST_INPUTS,
+) -> None:
+    """Compute two writes together, unless that would take more inputs than `most`."""
     first, second = sorted((union.root(left), union.root(right)))
     if first == second:
         return
     loads = loads_of[first] | loads_of[second]
-    if len(loads) <= MOST_INPUTS:
+    if most is None or len(loads) <= most:
         union.parent[second] = first
         loads_of[first] = loads
 

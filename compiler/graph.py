@@ -83,9 +83,10 @@ class Invocation:
         return self.method.count_inputs(self.columns, self.has_base)
 
     @cached_property
-    def pooled(self) -> bool:
-        """Whether sources share thresholds over all of their tensors."""
-        return any(TABLE[node.name].stream == "pools" for node in self.trace.nodes)
+    def pools(self) -> int:
+        """How many of its thresholds are shared by all tensors of a model."""
+        places = (int(n.attr[0]) for n in self.trace.nodes if TABLE[n.name].stream == "pools")
+        return max(places, default=-1) + 1
 
     @cached_property
     def trace(self) -> Trace:
@@ -95,8 +96,8 @@ class Invocation:
 class Invoke(NamedTuple):
     """A method's invocation on one tensor.
 
-    keys: its sources' streams of random numbers. pools: for each source the number of the pool of
-    tensors that it shares its threshold with, where it does.
+    keys: its sources' streams of random numbers. pools: for each threshold that tensors of a model
+    share the number of their pool.
     """
 
     invocation: Invocation

@@ -81,7 +81,7 @@ class _Lowering:
         self._stages: dict[tuple[Stage, str], int | None] = {}
         self._plain: dict[Merge, Invocation | Literal["varies"]] = {}
         self._streams = Streams(self.bound.settings.seed)
-        self._pools: dict[Merge, int] = {}
+        self._pools: dict[tuple[Merge, int], int] = {}
 
     def output(self, number: int, output: Output) -> None:
         origin = self.graph.origin(Origin("", output.span))
@@ -286,11 +286,11 @@ class _Lowering:
         return self.graph.invoke(Invoke(invocation, keys, pools), method.inputs(call), kind, origin)
 
     def _pools_of(self, merge: Merge, invocation: Invocation) -> tuple[int, ...]:
-        """The numbers of the pools of tensors that share a threshold: one a source of the merge."""
-        if not invocation.pooled:
-            return ()
-        first = self._pools.setdefault(merge, sum(len(known.rows) for known in self._pools))
-        return tuple(first + row for row in range(len(merge.rows)))
+        """The numbers of the pools of tensors that share a threshold, for each of the method's."""
+        return tuple(
+            self._pools.setdefault((merge, place), len(self._pools))
+            for place in range(invocation.pools)
+        )
 
     def _same_for_all(self, merge: Merge) -> Invocation | Literal["varies"]:
         """The invocation of a merge whose parameters are the same for every tensor."""

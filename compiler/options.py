@@ -11,14 +11,14 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..grammar.diagnostics import RecipeError
 from ..ops.primitives import TABLE, Trait
 from .components import Component, Template
 from .ordering.simulate import check_peak
-from .program import ELEMENT_KINDS, Program, Segment, Sweep, pool_looks
+from .pool_passes import Pass
+from .program import ELEMENT_KINDS, Program, Segment, Sweep
 from .schedule import Problem, order_problem
-from .sweeps import build_sweeps, earliest, pool_sweep
-from .units import Unit, closure, depends_on_sums, units
+from .sweeps import build_sweeps, earliest
+from .units import Unit, closure, units
 from .whole import scratch_bytes, whole_slots
 
 READ_RATE = 1.5e9
@@ -63,18 +63,17 @@ class Option:
     read: int
     spilled_bytes: int
     seconds: float
-    passes: tuple[Sweep, ...] = ()
+    passes: tuple[Pass, ...] = ()
 
     @property
     def optimal(self) -> bool:
         return self.peak <= self.lower_bound
 
 
-def options(component: Component) -> tuple[Option, ...]:
-    """The Pareto front of time and memory, fastest first."""
+def options(component: Component, passes: tuple[Pass, ...] = ()) -> tuple[Option, ...]:
+    """The Pareto front of time and memory, fastest first; all take these passes."""
     if component.template.copies:
         return (_copy(component),)
-    passes = _passes(component)
     found = [
         option
         for held, spilled in _choices(component.template)
@@ -157,7 +156,7 @@ def _input_bytes(program: Program, value: int) -> int:
 
 def _ordered(
     component: Component,
-    passes: tuple[Sweep, ...],
+    passes: tuple[Pass, ...],
     held: tuple[int, ...],
     spilled: frozenset[int],
 ) -> Iterator[Option]:
@@ -257,7 +256,7 @@ def join_in_order(
 
 def _option(
     component: Component,
-    passes: tuple[Sweep, ...],
+    passes: tuple[Pass, ...],
     held: tuple[int, ...],
     spilled: frozenset[int],
     found: Sequence[Unit],
@@ -267,7 +266,8 @@ def _option(
 ) -> Option:
     program = component.template.program
     built = build_sweeps(program, found, grouping)
-    counted = [*passes, *(sweep for sweep in built if not sweep.seldom)]
+    looking = [sweep for _, sweep in passes]
+    counted = [*looking, *(sweep for sweep in built if not sweep.seldom)]
     slots = [slot for sweep in counted for slot in (*sweep.reads, *whole_slots(program, sweep))]
     read = sum(component.loads[slot].tensor.nbytes for slot in slots)
     size = component.numel * program.compute.itemsize
@@ -276,14 +276,14 @@ def _option(
     moved = size * (len(stored) + len(fetched))
     spill = size * sum(i in spilled for i in [*stored, *fetched])
     steps = sum(len(segment.elements) for sweep in counted for segment in sweep.segments)
-    bins = max((histogram_bytes(sweep) for sweep in [*passes, *built]), default=0)
+    bins = max((histogram_bytes(sweep) for sweep in [*looking, *built]), default=0)
     return Option(
         held=held,
         spilled=spilled,
         sweeps=built,
         peak=peak + bins,
         lower_bound=lower_bound + bins,
-        tile_bytes=max(tile_bytes(component, sweep, spilled) for sweep in [*passes, *built]),
+        tile_bytes=max(tile_bytes(component, sweep, spilled) for sweep in [*looking, *built]),
         read=read,
         spilled_bytes=spill,
         seconds=read / READ_RATE
@@ -292,22 +292,6 @@ def _option(
         + steps * component.numel * STEP_SECONDS,
         passes=passes,
     )
-
-
-def _passes(component: Component) -> tuple[Sweep, ...]:
-    """The walks that find thresholds of whole models. Errors: RecipeError E0310."""
-    program = component.template.program
-    if not program.pooled:
-        return ()
-    for index in program.pooled:
-        if depends_on_sums(program, program.nodes[index].args[0]):
-            raise RecipeError.of(
-                "E0310",
-                "`scope = model` can't look at a stage that itself needs sums over whole tensors",
-                notes=(f"at `{component.targets[0][0].name}`",),
-                hint="save that stage first, and merge the saved model",
-            )
-    return tuple(pool_sweep(program, number) for number in range(pool_looks(program.compute)))
 
 
 def tile_bytes(component: Component, sweep: Sweep, spilled: frozenset[int]) -> int:

@@ -17,6 +17,7 @@ from .graph import Graph, Load, Write
 from .layout import Layout, plan_layout
 from .lower import Lowered
 from .options import Option, options
+from .pool_passes import pool_passes, pool_rounds
 from .printing.units import binary_size, count
 from .structure import Structures
 
@@ -87,7 +88,7 @@ class Plan:
     @cached_property
     def passes(self) -> int:
         """Passes over the model that find thresholds of whole models, before the others."""
-        return max((len(choice.passes) for choice in self.choices), default=0)
+        return max((p.number + 1 for c in self.choices for p in c.passes), default=0)
 
     @cached_property
     def bytes_written(self) -> int:
@@ -216,11 +217,13 @@ def available_bytes() -> int:
 
 def _ways(found: Sequence[Component]) -> Iterator[tuple[Option, ...]]:
     """The options of each component; equal templates of one shape share them."""
-    known: dict[tuple[Template, tuple[int, ...]], tuple[Option, ...]] = {}
+    rounds = pool_rounds(found)
+    known: dict[tuple[Template, tuple[int, ...], tuple[int | None, ...]], tuple[Option, ...]] = {}
     for component in found:
-        key = (component.template, component.shape)
+        turns = tuple(rounds.get(pool) for pool in component.pools)
+        key = (component.template, component.shape, turns)
         if key not in known:
-            known[key] = options(component)
+            known[key] = options(component, pool_passes(component, rounds))
         yield known[key]
 
 

@@ -28,11 +28,10 @@ def sweeps(program: Program, held: Iterable[int] = ()) -> tuple[Sweep, ...]:
     return build_sweeps(program, found, earliest(found))
 
 
-def pool_sweep(program: Program, number: int) -> Sweep:
-    """The walk that takes one look for all selections whose cut is a whole model's."""
+def pool_sweep(program: Program, selections: Iterable[int], number: int) -> Sweep:
+    """The walk that takes one look for selections whose cut is a whole model's."""
     jobs = [
-        Job("looks", Look(i, number, POOL_BIN_BITS), program.nodes[i].args[:1])
-        for i in program.pooled
+        Job("looks", Look(i, number, POOL_BIN_BITS), program.nodes[i].args[:1]) for i in selections
     ]
     return Sweep(_segments(program, jobs, set()), (), (), ())
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from .errors import MethodError
 from .primitives import TABLE
-from .symbols import Attribute, Mask, Scalar, Selection, Symbol, Tensor
+from .symbols import Attribute, Mask, Scalar, Selection, Symbol, Tensor, Tracer
 
 
 def apply(name: str, *args: Any, attr: Attribute = ()) -> Any:
@@ -72,8 +72,10 @@ def floor(x: Scalar) -> Scalar:
     return apply("floor", x)  # type: ignore[no-any-return]
 
 
-def numel(x: Any) -> Scalar:
-    """The number of elements of a tensor, which all tensors of a call have."""
+def numel(x: Any, pool: int | None = None) -> Scalar:
+    """The number of elements of a tensor, which all tensors of a call have, or of a `pool`'s."""
+    if pool is not None:
+        return _tracer(x).add("pool_numel", (), (pool,))  # type: ignore[return-value]
     if isinstance(x, Symbol):
         return x.tracer.add("numel")  # type: ignore[return-value]
     return apply("numel", x)  # type: ignore[no-any-return]
@@ -94,21 +96,23 @@ def total(x: Tensor) -> Scalar:
     return apply("sum", x)  # type: ignore[no-any-return]
 
 
-def largest(x: Tensor, k: Scalar) -> Selection:
-    """The cut that tells the k elements of largest |x|; among equals the lowest index is first."""
-    return apply("largest", x, k)  # type: ignore[no-any-return]
+def largest(x: Tensor, k: Scalar, pool: int | None = None) -> Selection:
+    """The cut that tells the k elements of largest |x|; among equals the lowest index is first.
 
-
-def largest_of_model(x: Tensor, source: int, share: Scalar) -> Selection:
-    """The cut at a share of all elements of a source's tensors, x among them: at least one.
-
-    The run finds it in passes over the whole model before it computes anything. Equals at the cut
-    are all kept. Errors: MethodError on torch tensors, which are one tensor and not a model.
+    pool: the number of one of the method's thresholds. x is then all of the values that the method
+    is looking at under this number, one tensor after the other through the model, and equals at the
+    cut are all kept. The run finds it in passes over the model before it computes anything.
+    Errors: MethodError for a pool on torch tensors, which are one tensor and not a model.
     """
+    if pool is None:
+        return apply("largest", x, k)  # type: ignore[no-any-return]
+    return _tracer(x).apply("largest_of_pool", (x, k), (pool,))  # type: ignore[return-value]
+
+
+def _tracer(x: Any) -> Tracer:
     if not isinstance(x, Symbol):
         raise MethodError("`scope = model` needs whole models: it works in recipes")
-    count = maximum(floor(share * x.tracer.add("pool_numel", (), (source,))), 1.0)
-    return x.tracer.apply("largest_of_pool", (x, count), (source,))  # type: ignore[return-value]
+    return x.tracer
 
 
 def selected(x: Tensor, selection: Selection) -> Mask:

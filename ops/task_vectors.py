@@ -16,7 +16,6 @@ from .functions import (
     equal,
     floor,
     largest,
-    largest_of_model,
     maximum,
     minimum,
     numel,
@@ -46,10 +45,9 @@ def trim(delta: Tensor, source: int, density: Scalar, scope: Scope = "tensor") -
         return delta
     if density <= 0:
         return 0.0
-    if scope == "model":
-        return where(selected(delta, largest_of_model(delta, source, density)), delta, 0.0)
-    count = maximum(floor(density * numel(delta)), 1.0)
-    return where(selected(delta, largest(delta, count)), delta, 0.0)
+    pool = source if scope == "model" else None
+    count = maximum(floor(density * numel(delta, pool)), 1.0)
+    return where(selected(delta, largest(delta, count, pool)), delta, 0.0)
 
 
 def trim_middle(delta: Tensor, density: Scalar, gamma: Scalar) -> Any:

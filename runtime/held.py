@@ -45,7 +45,9 @@ class Spilled:
     def __init__(self, folder: Path, dtype: np.dtype[Any]) -> None:
         self._itemsize = dtype.itemsize
         try:
-            self._file = tempfile.TemporaryFile(prefix=".mergec-spill-", dir=folder, buffering=0)
+            self._file = tempfile.TemporaryFile(  # noqa: SIM115 - `close` closes it
+                prefix=".mergec-spill-", dir=folder, buffering=0
+            )
         except OSError as error:
             raise ResourceError.of("E0507", f"can't spill to {folder}: {error.strerror}") from None
 

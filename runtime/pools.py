@@ -1,8 +1,7 @@
 """Thresholds of whole models: the cuts that many tensors share, found before any is computed.
 
-A pool is all tensors of one source of one merge with `scope = model`. A pass over the model counts
-every tensor's magnitudes in bins; the bins of a pool are added up, and its search is narrowed.
-After the last pass each tensor is computed with its pools' cuts.
+A pass over the model counts every tensor's magnitudes in bins; the bins of a pool are added up, and
+its search is narrowed. After the last pass each tensor is computed with its pools' cuts.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..compiler.components import Component
+from ..compiler.pool_passes import pool_of
 from ..compiler.program import POOL_BIN_BITS, magnitude_bits
 from .cuts import Search
 
@@ -57,6 +57,5 @@ class Pools:
 
 def pooled(component: Component) -> Iterator[tuple[int, int]]:
     """(selection, pool) of each selection of a component whose cut is a pool's."""
-    program = component.template.program
-    for index in program.pooled:
-        yield index, component.pools[int(program.nodes[index].attr[0])]
+    for index in component.template.program.pooled:
+        yield index, pool_of(component, index)

@@ -161,8 +161,8 @@ class _Run:
     def _looking(self, number: int, folders: list[Path]) -> Iterator[tuple[Job, int]]:
         """A pass over the model that takes a look at what shares a threshold."""
         for component, option in zip(self.plan.components, self.plan.choices, strict=True):
-            if option.passes:
-                looks = option.passes[number : number + 1]
+            looks = [sweep for turn, sweep in option.passes if turn == number]
+            if looks:
                 yield self._job(component, option, looks, folders), option.peak
 
     def _jobs(self, folders: list[Path]) -> Iterator[tuple[Job, int]]:

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 from ..exponentials import expm1, tanh
-from ..functions import cut_magnitude, floor, largest, maximum, minimum, numel, total, where
+from ..functions import cut_magnitude, floor, largest, maximum, minimum, numel, where
 from ..gram import combine
 from ..method import method
 from ..parameters import Bounds, Factor
 from ..symbols import Scalar, Tensor
+from ..task_vectors import Scope
 from ..unchanged import base_if_unchanged
 
 Ratio = Annotated[Scalar, Bounds(0.0, 1.0)]
@@ -23,6 +24,7 @@ def pcb(
     ratio: Ratio = 0.2,  # type: ignore[assignment]
     clip: Clip = 1e-4,  # type: ignore[assignment]
     lambda_: Factor = 1.0,  # type: ignore[assignment]
+    scope: Scope = "tensor",
 ) -> Tensor:
     """Balance the competition of parameters within and between tasks; merge the winners.
 
@@ -31,44 +33,40 @@ def pcb(
     score of an element is exp(T s_i²) (how much it matters to its own task) times tanh(δ_i Σ δ_j)
     (how well the tasks agree on it). Of each task's scores those above position ⌊(1 - ratio)·n⌋
     count, mapped linearly so that this position gives 0 and the highest score 1: shares p_i. The
-    result is b + λ Σ p_i δ_i / Σ p_i with the clamped δ_i; b where no task has a share.
+    result is b + λ Σ p_i δ_i / Σ p_i with the clamped δ_i; b where no task has a share. With `scope
+    = model`, as published, n and the positions count all tensors of a model.
 
     Source: Du et al., Parameter competition balancing for model merging, NeurIPS 2024, with the
-    scores as the authors computed their published results. The thresholds are each tensor's.
+    scores as the authors computed their published results.
     Sweeps: one or two to find the clamps, as many the scores' cuts, one to write; memory: tiles and
     five histograms per model.
     """
+    numbers = iter(range(5 * len(xs)))
+
+    def cut_at(x: Any, rank: Callable[[Any], Any]) -> Any:
+        """The magnitude of x at a rank from the largest, which n gives."""
+        pool = next(numbers) if scope == "model" else None
+        return cut_magnitude(largest(x, rank(numel(x, pool)), pool))
+
+    def place(n: Any) -> Any:
+        return minimum(floor(n * (1.0 - ratio)), n - 1.0)
+
     vectors: list[Any] = [x - base for x in xs]
     together = combine(vectors, [1.0] * len(vectors))
-    size = numel(base)
     merged: Any = 0.0
     weight: Any = 0.0
     for delta in vectors:
-        low = _ascending(delta, floor(size * clip), size)
-        high = _ascending(delta, maximum(floor(size * (1.0 - clip)) - 1.0, 0.0), size)
+        low = cut_at(delta, lambda n: n - floor(n * clip))
+        high = cut_at(delta, lambda n: n - maximum(floor(n * (1.0 - clip)) - 1.0, 0.0))
         clamped = minimum(maximum(abs(delta), low), high)
         share = (clamped - low) / where(high > low, high - low, 1.0)
         own = 1.0 / (expm1((1.0 - share * share) * float(len(xs))) + 1.0)  # up to a factor
-        won = _above_cut(own * tanh(delta * together), ratio, size)
+        score = own * tanh(delta * together)
+        above, below = maximum(score, 0.0), minimum(score, 0.0)
+        # one of the two is 0: the score at the position, whatever its sign
+        cut = cut_at(above, lambda n: n - place(n)) - cut_at(below, lambda n: place(n) + 1.0)
+        top = cut_at(above, lambda n: 1.0)
+        won = maximum(score - cut, 0.0) / where(top > cut, top - cut, 1.0)
         merged = merged + where(delta < 0.0, -clamped, clamped) * won
         weight = weight + won
     return base + merged / where(weight > 0.0, weight, 1.0) * lambda_  # type: ignore[no-any-return]
-
-
-def _ascending(x: Tensor, position: Any, size: Any) -> Any:
-    """The magnitude at a position in ascending order."""
-    return cut_magnitude(largest(x, size - position))
-
-
-def _above_cut(score: Tensor, ratio: Scalar, size: Any) -> Any:
-    """Scores from the ⌊(1 - ratio)·n⌋-th in ascending order on, mapped to [0, 1]; 0 below it."""
-    above, below = maximum(score, 0.0), minimum(score, 0.0)
-    position = minimum(floor(size * (1.0 - ratio)), size - 1.0)
-    negative = total(where(score < 0.0, 1.0, 0.0))
-    cut = where(
-        position < negative,
-        -cut_magnitude(largest(below, position + 1.0)),
-        cut_magnitude(largest(above, size - position)),
-    )
-    top = cut_magnitude(largest(above, 1.0))  # type: ignore[arg-type]
-    return maximum(score - cut, 0.0) / where(top > cut, top - cut, 1.0)

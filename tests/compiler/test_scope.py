@@ -8,6 +8,7 @@ import mergec
 import numpy as np
 import pytest
 from mergec.errors import MergecError
+from methods.reference_beyond import pcb
 from support.checkpoints import write_checkpoint
 
 SHAPES = {"a.weight": (300, 700), "b.weight": (17,), "c.weight": (40, 33)}
@@ -52,31 +53,79 @@ def merged(text: str, folder: Path, **options: object) -> mergec.Report:
     return mergec.run(mergec.compile(str(folder / "recipe.merge"), **options))
 
 
-def expected(models: dict[str, dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """TIES in float64 on all tensors laid end to end."""
-    names = list(SHAPES)
-    flat = {m: np.concatenate([t[n].ravel() for n in names]) for m, t in models.items()}
+def laid_out(models: dict[str, dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Each model's tensors end to end, in float64."""
+    return {
+        m: np.concatenate([t[n].ravel() for n in SHAPES]).astype(np.float64)
+        for m, t in models.items()
+    }
+
+
+def parted(flat: np.ndarray) -> dict[str, np.ndarray]:
+    """The tensors that were laid end to end."""
+    ends = np.cumsum([np.prod(shape) for shape in SHAPES.values()])
+    parts = np.split(flat, ends[:-1])
+    return {n: part.reshape(SHAPES[n]) for n, part in zip(SHAPES, parts, strict=True)}
+
+
+def ties(flat: dict[str, np.ndarray]) -> np.ndarray:
+    """TIES of x and y."""
     vectors = {}
     for m in ("x", "y"):
-        delta = (flat[m] - flat["base"]).astype(np.float64)
+        delta = (flat[m] - flat["base"]).astype(np.float32)
         cut = np.sort(np.abs(delta))[-max(1, int(DENSITY[m] * delta.size))]
-        vectors[m] = np.where(np.abs(delta) >= cut, delta, 0.0) * WEIGHT[m]
+        vectors[m] = np.where(np.abs(delta) >= cut, delta, 0.0).astype(np.float64) * WEIGHT[m]
     sign = np.where(sum(vectors.values()) >= 0, 1.0, -1.0)
     mixed = sum(np.where(v * sign > 0, v, 0.0) for v in vectors.values())
     divisor = sum(np.where(v * sign > 0, WEIGHT[m], 0.0) for m, v in vectors.items())
-    result = flat["base"] + mixed / np.where(divisor == 0, 1.0, divisor)
-    ends = np.cumsum([models["base"][n].size for n in names])
-    parts = np.split(result, ends[:-1])
-    return {n: part.reshape(SHAPES[n]) for n, part in zip(names, parts, strict=True)}
+    return flat["base"] + mixed / np.where(divisor == 0, 1.0, divisor)
 
 
 def test_the_threshold_is_the_whole_models(
     models: dict[str, dict[str, np.ndarray]], tmp_path: Path
 ) -> None:
     report = merged(recipe(tmp_path / "out"), tmp_path)
-    for name, wanted in expected(models).items():
+    for name, wanted in parted(ties(laid_out(models))).items():
         np.testing.assert_allclose(written(tmp_path / "out")[name], wanted, atol=2e-6)
     assert report.bytes_read == report.planned_read  # two passes to look, one to write
+
+
+def test_scores_of_the_whole_model_hang_on_its_clamps(
+    models: dict[str, dict[str, np.ndarray]], tmp_path: Path
+) -> None:
+    text = (
+        f'save pcb {{ base = "./base"\n"./x"\n"./y"\nratio = 0.3\nclip = 0.01\nscope = model }} '
+        f'to "{tmp_path / "out"}" {{ dtype = float32 }}'
+    )
+    report = merged(text, tmp_path)
+    flat = laid_out(models)
+    wanted = pcb([flat["x"], flat["y"]], flat["base"], ratio=0.3, clip=0.01)
+    largest = np.abs(wanted).max()
+    for name, part in parted(wanted).items():
+        found = written(tmp_path / "out")[name]
+        np.testing.assert_allclose(found, part, atol=1e-5 * largest, rtol=0)
+    assert report.bytes_read == report.planned_read  # two passes for each of two rounds, one more
+
+
+def test_a_threshold_may_hang_on_that_of_the_stage_before(
+    models: dict[str, dict[str, np.ndarray]], tmp_path: Path
+) -> None:
+    text = (
+        'let s = ties { base = "./base"\n"./x" weight=0.7 density=0.2\n'
+        '"./y" weight=0.4 density=0.55\nscope = model }\n'
+        f'save ties {{ base = "./base"\ns weight=1 density=0.1\nscope = model }} '
+        f'to "{tmp_path / "out"}" {{ dtype = float32 }}'
+    )
+    merged(text, tmp_path)
+    flat = laid_out(models)
+    delta = ties(flat) - flat["base"]
+    cut = np.sort(np.abs(delta))[-int(0.1 * delta.size)]
+    near = np.abs(np.abs(delta) - cut) < 1e-6  # rounding may put these on either side
+    wanted = flat["base"] + np.where(np.abs(delta) >= cut, delta, 0.0)
+    found = written(tmp_path / "out")
+    ends = np.concatenate([found[n].ravel() for n in SHAPES])
+    assert near.mean() < 1e-3
+    np.testing.assert_allclose(ends[~near], wanted[~near], atol=2e-6)
 
 
 def test_it_is_another_merge_than_tensor_scope(

@@ -189,8 +189,15 @@ def wudi(
 
 
 def pcb(
-    xs: list[Array], base: Array, *, ratio: float = 0.2, clip: float = 1e-4, lambda_: float = 1.0
+    xs: list[Array],
+    base: Array,
+    *,
+    ratio: float = 0.2,
+    clip: float = 1e-4,
+    lambda_: float = 1.0,
+    scope: str = "tensor",
 ) -> Array:
+    assert scope == "tensor"
     deltas = [(x - base).ravel() for x in xs]
     task, n = np.sum(deltas, axis=0), base.size
     merged, weight = np.zeros(n), np.zeros(n)

@@ -108,7 +108,7 @@ def test_pcb_clamps_at_the_smallest_magnitude_there_is() -> None:
     method = find_method("pcb")
     assert method is not None
     a, b, base = (x.float() for x in randoms(3, 9, 11))
-    values = {"ratio": 0.5, "clip": 0.0, "lambda": 1.0}
+    values = {"ratio": 0.5, "clip": 0.0, "lambda": 1.0, "scope": "tensor"}
     for shift in (3.0, 30.0):  # no difference to the base is near 0
         call = Call(method, [a + shift, b + shift], base, values)
         torch.testing.assert_close(call.compiled(), call.eager(), rtol=1e-5, atol=1e-5)
