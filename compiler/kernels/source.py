@@ -228,9 +228,11 @@ class _Writer:
             raise AssertionError(f"no kernel text for {node.name}")
 
     def _bernoulli(self, index: int, node: Node) -> Iterator[str]:
-        h = f"h{index}"
+        h, step = f"h{index}", f"step{index}"
+        if self.program.rowwise:  # other tiles' lengths divide 2 ** 32: none of them crosses it
+            step += f" + (word({HIGH_STEP:#x}) if word(start) + word(e) < word(start) else word(0))"
         yield f"{h} = ((word(start) + word(e)) ^ key{index}) * word({MULTIPLIERS[0]:#x})"
-        yield f"{h} = ({h} ^ ({h} >> word({SHIFTS[0]}))) + step{index}"
+        yield f"{h} = ({h} ^ ({h} >> word({SHIFTS[0]}))) + {step}"
         yield f"{h} = {h} * word({MULTIPLIERS[1]:#x})"
         yield f"{h} = ({h} ^ ({h} >> word({SHIFTS[1]}))) * word({MULTIPLIERS[2]:#x})"
         yield f"{h} = {h} ^ ({h} >> word({SHIFTS[2]}))"

@@ -10,9 +10,9 @@ import torch
 from kernels.harness import TILE, kernel, run, segments, traced
 from kernels.hashing import keyed_bits, mask
 from mergec.compiler.kernels.source import kernel_source
-from mergec.compiler.program import Program
+from mergec.compiler.program import Program, Segment
 from mergec.ops.eager import EagerRandom
-from mergec.ops.functions import where
+from mergec.ops.functions import on_rows, where
 from mergec.ops.streams import keyed_bits_torch, stream_key
 from mergec.ops.symbols import Tracer
 
@@ -56,6 +56,37 @@ def test_kernels_draw_the_bits_of_the_definition(start: int, backend: str) -> No
         for chance in (0.5, 0.1):
             found = _mask_of_tile(PROGRAM, key, chance, start, backend)
             assert np.array_equal(found, mask(key, chance, TILE, start)), key
+
+
+@pytest.mark.parametrize("backend", ["numba", "torch"])
+def test_a_tile_of_whole_rows_may_cross_the_index_of_33_bits(backend: str) -> None:
+    def drop(tracer: Tracer, xs: Any, params: Any) -> Any:
+        (chance,) = on_rows(_halves, 1, xs[0])
+        return where(tracer.apply("bernoulli", (chance,), (0,)), 1.0, 0.0)
+
+    program = traced(drop, ["float32"])
+    segment = segments(program)[-1]
+    start, out = 2**32 - 1000, np.zeros(TILE, np.float32)
+    kernel(program, segment, backend)(
+        np.full(TILE, 0.5, np.float32),
+        out,
+        TILE,
+        start,
+        np.array(_constants(program, segment)),
+        np.array([KEY], np.uint64),
+        np.zeros((1, 3), np.uint64),
+        np.zeros(1),
+        np.zeros((1, 1), np.uint32),
+    )
+    assert np.array_equal(out != 0, mask(KEY, 0.5, TILE, start))
+
+
+def _halves(x: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
+    return [np.full_like(x, 0.5)]
+
+
+def _constants(program: Program, segment: Segment) -> list[float]:
+    return [float(program.nodes[i].attr[0]) for i in segment.scalars]
 
 
 def test_torch_bits_are_those_of_the_definition() -> None:
