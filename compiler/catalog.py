@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..grammar.diagnostics import CheckpointError, Span, did_you_mean
 from .checkpoint import Checkpoint, open_checkpoint
+from .header import Known
 
 _LOCAL = re.compile(r"\.{1,2}([/\\]|$)|[/\\~]|[A-Za-z]:")
 _PART = r"[A-Za-z0-9_][\w.-]*"
@@ -36,6 +37,7 @@ class Catalog:
     mirrors: Sequence[Path] = ()
     _by_reference: dict[tuple[str, bool], Checkpoint] = field(default_factory=dict, init=False)
     _by_real_path: dict[str, Checkpoint] = field(default_factory=dict, init=False)
+    _headers: Known = field(default_factory=dict, init=False)
 
     def open(self, reference: str, span: Span, *, prefer_path: bool = False) -> Checkpoint:
         """The checkpoint that a recipe calls `reference`.
@@ -72,7 +74,7 @@ class Catalog:
             root = found if found.is_dir() else found.parent
             return replace(same, reference=reference, root=root, revision=commit)
         checkpoint = open_checkpoint(
-            found, reference=reference, span=span, revision=commit, hint=hint
+            found, reference=reference, span=span, revision=commit, hint=hint, known=self._headers
         )
         self._by_real_path[real_path] = checkpoint
         return checkpoint

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..grammar.diagnostics import CheckpointError, Span
-from .header import MAX_HEADER_BYTES, CheckpointFile, TensorInfo, printable, read_header
+from .header import MAX_HEADER_BYTES, CheckpointFile, Known, TensorInfo, printable, read_header
 
 __all__ = ["Checkpoint", "CheckpointFile", "TensorInfo", "open_checkpoint"]
 
@@ -56,10 +56,11 @@ def open_checkpoint(
     span: Span | None = None,
     revision: str | None = None,
     hint: str | None = None,
+    known: Known | None = None,
 ) -> Checkpoint:
     """Read the headers of the checkpoint at `path`, a folder or one .safetensors file.
 
-    `hint` says how to obtain files that are missing.
+    `hint` says how to obtain files that are missing; `known` holds headers that were read before.
     Errors: CheckpointError at `span`: E0601 to E0604 (files), E0310 to E0317 (their structure).
     """
     try:
@@ -67,7 +68,7 @@ def open_checkpoint(
             raise CheckpointError.of("E0601", f"{path} doesn't exist")
         root = path if path.is_dir() else path.parent
         weight_map, paths = _weights_of(path)
-        files, tensors = _read_files(paths, weight_map)
+        files, tensors = _read_files(paths, weight_map, known)
         if not tensors:
             raise CheckpointError.of("E0602", f"{path} holds no tensors")
         config = _read_config(root)
@@ -156,23 +157,23 @@ def _shards(folder: Path, weight_map: dict[str, str]) -> list[Path]:
 
 
 def _read_files(
-    paths: list[Path], weight_map: dict[str, str]
+    paths: list[Path], weight_map: dict[str, str], known: Known | None
 ) -> tuple[tuple[CheckpointFile, ...], dict[str, TensorInfo]]:
     """Every file's header. A tensor that two files hold is the one that the index names."""
     files: list[CheckpointFile] = []
     tensors: dict[str, TensorInfo] = {}
     for number, path in enumerate(paths):
-        file, found = read_header(path, number)
+        file, found = read_header(path, number, known)
         files.append(file)
         here = path.name
-        for tensor in found:
-            name = tensor.name
-            if weight_map.get(name, here) != here:
-                continue
-            if name in tensors:
-                other = paths[tensors[name].file].name
-                raise CheckpointError.of("E0315", f"tensor `{name}` is in both {other} and {here}")
-            tensors[name] = tensor
+        if weight_map:
+            found = [tensor for tensor in found if weight_map.get(tensor.name, here) == here]
+        new = {tensor.name: tensor for tensor in found}
+        if twice := new.keys() & tensors.keys():
+            name = next(tensor.name for tensor in found if tensor.name in twice)
+            other = paths[tensors[name].file].name
+            raise CheckpointError.of("E0315", f"tensor `{name}` is in both {other} and {here}")
+        tensors |= new
     if absent := [name for name in weight_map if name not in tensors]:
         where = paths[0].with_name(weight_map[absent[0]])
         absent = [name for name in absent if weight_map[name] == where.name]

@@ -130,8 +130,9 @@ def _groups(graph: Graph) -> Iterator[list[int]]:
 
 def _behind(graph: Graph, value: int) -> tuple[list[int], frozenset[int]]:
     """(computed nodes, loads) that a value needs."""
-    inputs = graph.nodes[value].inputs
-    if inputs and all(isinstance(graph.nodes[i].op, Load) for i in inputs):
+    nodes = graph.nodes
+    inputs = nodes[value].inputs
+    if inputs and all(isinstance(nodes[i].op, Load) for i in inputs):
         return [value], frozenset(inputs)
     inner: list[int] = []
     loads: list[int] = []
@@ -190,9 +191,10 @@ def _join(
 def _component(graph: Graph, writes: Sequence[int], templates: _Templates) -> Component:
     nodes = graph.nodes
     order = sorted(_members(graph, writes))
+    members = [nodes[index] for index in order]
     local = {index: place for place, index in enumerate(order)}
-    loads = tuple(op for index in order if isinstance(op := nodes[index].op, Load))
-    invokes = [op for index in order if isinstance(op := nodes[index].op, Invoke)]
+    loads = tuple([node.op for node in members if isinstance(node.op, Load)])
+    invokes = [node.op for node in members if isinstance(node.op, Invoke)]
     outputs: dict[tuple[int, DType], list[Target]] = {}
     for index in writes:
         node = nodes[index]
@@ -200,12 +202,11 @@ def _component(graph: Graph, writes: Sequence[int], templates: _Templates) -> Co
         stored = (local[node.inputs[0]], node.type.dtype)
         outputs.setdefault(stored, []).append(Target(node.op.output, node.op.name))
     key = (
-        tuple(_signature(nodes[index], local) for index in order),
-        tuple((place, dtype.name) for place, dtype in outputs),
+        tuple([_signature(node, local) for node in members]),
+        tuple(outputs),
     )
     template = templates.known.get(key)
     if template is None:
-        members = [nodes[index] for index in order]
         template = templates.known[key] = templates.make(members, local, tuple(outputs))
     if len(invokes) == 1:
         params, keys, pools = invokes[0].invocation.params, invokes[0].keys, invokes[0].pools
@@ -213,7 +214,7 @@ def _component(graph: Graph, writes: Sequence[int], templates: _Templates) -> Co
         params = tuple(p for op in invokes for p in op.invocation.params)
         keys = tuple(k for op in invokes for k in op.keys)
         pools = tuple(p for op in invokes for p in op.pools)
-    targets = tuple(tuple(names) for names in outputs.values())
+    targets = tuple([tuple(names) for names in outputs.values()])
     shape = nodes[writes[0]].type.shape
     return Component(template, tuple(order), loads, targets, params, keys, pools, shape)
 
@@ -226,14 +227,14 @@ def _members(graph: Graph, writes: Sequence[int]) -> set[int]:
     return found
 
 
-def _signature(node: Node, local: dict[int, int]) -> tuple[Any, ...]:
+def _signature(node: Node, local: dict[int, int]) -> Any:
     """What of a node its component's template depends on."""
     op = node.op
     if isinstance(op, Load):
-        return (op.tensor.dtype.name,)
+        return op.tensor.dtype
     if isinstance(op, Invoke):
-        return (id(op.invocation.trace), *(local[i] for i in node.inputs))
-    return ("zero",)
+        return (id(op.invocation.trace), *[local[i] for i in node.inputs])
+    return "zero"
 
 
 class _Templates:

@@ -132,28 +132,36 @@ class Graph:
 
     def add(self, node: Node) -> int:
         """The node's place; that of an equal node if there is one. Writes are never equal."""
-        op = node.op
-        key: Any = None
-        if isinstance(op, Load):
-            key = id(op.tensor)  # two references to one folder share their tensors
-        elif isinstance(op, Invoke):
-            key = (id(op.invocation), op.keys, op.pools, node.inputs)
-        elif isinstance(op, Zero):
-            key = (Zero, node.type)
-        index = None if key is None else self._known.get(key)
-        if index is None:
-            index = len(self.nodes)
-            self.nodes.append(node)
-            if key is not None:
-                self._known[key] = index
+        index = len(self.nodes)
+        key = _key(node)
+        if key is not None:
+            found = self._known.setdefault(key, index)
+            if found != index:
+                return found
+        self.nodes.append(node)
         return index
 
+    def replace(self, index: int, node: Node) -> tuple[int, int | None]:
+        """Put a node in a place, unless an equal one comes before: (its place, its later equal)."""
+        key = _key(node)
+        if key is not None:
+            found = self._known.get(key, index)
+            if found < index:
+                return found, None
+            self._known[key] = index
+            self.nodes[index] = node
+            return index, found if found > index else None
+        self.nodes[index] = node
+        return index, None
+
     def load(self, checkpoint: Checkpoint, tensor: TensorInfo, origin: int) -> int:
-        index = self._known.get(id(tensor))
-        if index is None:
+        nodes = self.nodes
+        index = len(nodes)
+        found = self._known.setdefault(id(tensor), index)
+        if found == index:
             kind = tensor_type(tensor.shape, tensor.dtype, "weight", True)
-            index = self.add(Node(Load(checkpoint, tensor), (), kind, origin))
-        return index
+            nodes.append(Node(Load(checkpoint, tensor), (), kind, origin))
+        return found
 
     def invocation(
         self,
@@ -184,26 +192,34 @@ class Graph:
         kind = tensor_type(self.nodes[value].type.shape, dtype, "weight", True)
         return self.add(Node(Write(output, name), (value,), kind, origin))
 
-    def freeze(self) -> Graph:
-        """The graph, without the tables that adding to it needs."""
-        self._known.clear()
-        return self
+    def copy(self) -> Graph:
+        """A graph of the same nodes to change, which takes over the tables for finding equals."""
+        tables = self._known, self._invocations
+        self._known, self._invocations = {}, {}
+        return Graph(list(self.nodes), self.origins, *tables)
 
-    def origin(self, origin: Origin) -> int:
+    def freeze(self) -> None:
+        """Let go of the tables that adding to the graph needs."""
+        self._known, self._invocations = {}, {}
+
+    def origin(self, stage: str, span: Span | None) -> int:
         """The index of an origin."""
-        key = ("origin", origin.stage, id(origin.span))
+        key = (stage, id(span))
         index = self._known.get(key)
         if index is None:
             index = self._known[key] = len(self.origins)
-            self.origins.append(origin)
+            self.origins.append(Origin(stage, span))
         return index
 
     def writes(self) -> Iterator[tuple[int, Node]]:
         return ((i, node) for i, node in enumerate(self.nodes) if isinstance(node.op, Write))
 
 
-def copy_node(graph: Graph, node: Node, inputs: tuple[int, ...]) -> int:
-    """Add a node of another graph, its inputs renumbered."""
-    if inputs != node.inputs:
-        node = node._replace(inputs=inputs)
-    return graph.add(node)
+def _key(node: Node) -> Any:
+    """Equal for nodes that are the same work; None for a write."""
+    op = node.op
+    if isinstance(op, Invoke):
+        return (id(op.invocation), op.keys, op.pools, node.inputs)
+    if isinstance(op, Load):
+        return id(op.tensor)  # two references to one folder share their tensors
+    return None if isinstance(op, Write) else (Zero, node.type)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 from ..grammar.diagnostics import CheckpointError
 from ..ops.dtypes import BY_CODE, DTYPES, DType
@@ -63,10 +63,17 @@ class CheckpointFile:
         return ("file", self.real_path, self.size, self.mtime_ns, self.header_sha256)
 
 
-def read_header(path: Path, file: int) -> tuple[CheckpointFile, list[TensorInfo]]:
+Known: TypeAlias = dict[tuple[str, int], list[TensorInfo]]
+"""The tensors of files with this hash of their header and this size."""
+
+
+def read_header(
+    path: Path, file: int, known: Known | None = None
+) -> tuple[CheckpointFile, list[TensorInfo]]:
     """The file's identity, and its tensors in the order of their offsets.
 
-    `file` is the number that the tensors give as theirs.
+    `file` is the number that the tensors give as theirs. known: what was read before, to be added
+    to: fine-tunes of one model mostly have the same header, which then isn't parsed again.
     Errors: CheckpointError E0602, E0603 (missing, unreadable), E0310, E0312, E0313 (malformed).
     """
     try:
@@ -75,16 +82,19 @@ def read_header(path: Path, file: int) -> tuple[CheckpointFile, list[TensorInfo]
         raise CheckpointError.of("E0602", f"{path} is missing") from None
     except OSError as error:
         raise CheckpointError.of("E0603", f"can't read {path}: {error.strerror}") from None
-    data_start = 8 + len(header)
-    tensors = list(_tensors(path, file, header, data_start))
-    tensors.sort(key=attrgetter("offset"))
-    _check_tiling(path, tensors, data_start, status.st_size)
+    digest = hashlib.sha256(header).hexdigest()
+    known = {} if known is None else known
+    if (same := known.get((digest, status.st_size))) is not None:
+        # of its own, since a tensor is told from others by its identity
+        tensors = [TensorInfo(t[0], t[1], t[2], file, t[4], t[5]) for t in same]
+    else:
+        data_start = 8 + len(header)
+        tensors = list(_tensors(path, file, header, data_start))
+        tensors.sort(key=attrgetter("offset"))
+        _check_tiling(path, tensors, data_start, status.st_size)
+        known[digest, status.st_size] = tensors
     identity = CheckpointFile(
-        path,
-        os.path.realpath(path),
-        status.st_size,
-        status.st_mtime_ns,
-        hashlib.sha256(header).hexdigest(),
+        path, os.path.realpath(path), status.st_size, status.st_mtime_ns, digest
     )
     return identity, tensors
 

@@ -38,7 +38,6 @@ from .graph import (
     Invocation,
     Invoke,
     Load,
-    Origin,
     Space,
     TensorType,
     tensor_type,
@@ -64,7 +63,7 @@ def lower(bound: Bound, problems: Diagnostics) -> Lowered:
     for number, output in enumerate(bound.outputs):
         lowering.output(number, output)
     lowering.findings.report(problems)
-    return Lowered(lowering.graph.freeze(), lowering.equalities, lowering.structures)
+    return Lowered(lowering.graph, lowering.equalities, lowering.structures)
 
 
 @dataclass
@@ -79,12 +78,13 @@ class _Lowering:
         self.findings = Findings()
         self._stage = ""
         self._stages: dict[tuple[Stage, str], int | None] = {}
-        self._plain: dict[Merge, Invocation | Literal["varies"]] = {}
+        self._variation: dict[Merge, Literal["", "by layer", "by name"]] = {}
+        self._invocations: dict[tuple[Merge, float], Invocation] = {}
         self._streams = Streams(self.bound.settings.seed)
         self._pools: dict[tuple[Merge, int], int] = {}
 
     def output(self, number: int, output: Output) -> None:
-        origin = self.graph.origin(Origin("", output.span))
+        origin = self.graph.origin("", output.span)
         for name in self.structures.names(output.value):
             value = self.tensor(output.value, name, name)
             if value is None:
@@ -105,7 +105,7 @@ class _Lowering:
                 tensor = expr.checkpoint.tensors.get(name)
                 if tensor is None:
                     return None
-                origin = self.graph.origin(Origin(self._stage, expr.span))
+                origin = self.graph.origin(self._stage, expr.span)
                 return self.graph.load(expr.checkpoint, tensor, origin)
             case Stage():
                 return self._stage_tensor(expr, name)
@@ -171,12 +171,13 @@ class _Lowering:
         if len(present) < len(inputs):
             return self._lacking(merge, name, inputs, standing)
         types = [self.graph.nodes[node].type for node in present]
-        if any(kind.shape != types[0].shape for kind in types):
+        alike = types.count(types[0]) == len(types)
+        if not alike and any(kind.shape != types[0].shape for kind in types):
             self.findings.shapes(merge, name, [kind.shape for kind in types])
             return standing
-        if not all(kind.dtype.is_float for kind in types):
+        if not types[0].dtype.is_float or not (alike or all(t.dtype.is_float for t in types)):
             return self._unmergeable(merge, name, present, standing)
-        beside = self._beside(merge, name, types[0].shape)
+        beside = self._beside(merge, name, types[0].shape) if merge.method.model_columns else {}
         if beside is None:
             return None if self.bound.settings.missing == "skip" else standing
         return self._invoke(merge, name, outer, present, types, beside)
@@ -263,15 +264,15 @@ class _Lowering:
             keys = self._streams.keys(
                 merge, [self._inner(r.value, name) or name for r in merge.rows]
             )
-        origin = self.graph.origin(Origin(self._stage, merge.span))
-        plain = self._plain.get(merge)
-        if plain is None:
-            plain = self._plain[merge] = self._same_for_all(merge)
-        if isinstance(plain, Invocation):
-            kind = self._type(merge, plain.settings, types)
-            pools = self._pools_of(merge, plain)
-            return self.graph.invoke(Invoke(plain, keys, pools), tuple(inputs), kind, origin)
-        evaluated = self._parameters(merge, name, outer)
+        origin = self.graph.origin(self._stage, merge.span)
+        position = self._position(merge, name) if self._varies(merge) else 0.0
+        known = None if self._varies(merge) == "by name" else (merge, position)
+        invocation = self._invocations.get(known) if known else None
+        if invocation is not None:
+            pools = self._pools_of(merge, invocation)
+            kind = self._type(merge, invocation.settings, types)
+            return self.graph.invoke(Invoke(invocation, keys, pools), tuple(inputs), kind, origin)
+        evaluated = self._parameters(merge, name, outer, position)
         if evaluated is None:
             return inputs[0]
         columns, settings = evaluated
@@ -281,29 +282,33 @@ class _Lowering:
         base = inputs[-1] if has_base else None
         call = Call(tuple(inputs[: len(columns)]), base, columns, settings, keys)
         invocation = self.graph.invocation(method, method.columns_of(call), settings, has_base)
+        if known:
+            self._invocations[known] = invocation
         kind = self._type(merge, settings, types)
         pools = self._pools_of(merge, invocation)
         return self.graph.invoke(Invoke(invocation, keys, pools), method.inputs(call), kind, origin)
 
     def _pools_of(self, merge: Merge, invocation: Invocation) -> tuple[int, ...]:
         """The numbers of the pools of tensors that share a threshold, for each of the method's."""
+        if not invocation.pools:
+            return ()
         return tuple(
             self._pools.setdefault((merge, place), len(self._pools))
             for place in range(invocation.pools)
         )
 
-    def _same_for_all(self, merge: Merge) -> Invocation | Literal["varies"]:
-        """The invocation of a merge whose parameters are the same for every tensor."""
-        columns = [value for row in merge.rows for value in row.columns.values()]
-        settings = [*merge.settings.values(), *columns]
-        method = merge.method
-        if method.position is not None or method.model_columns:
-            return "varies"
-        if any(isinstance(setting, (ByName, Gradient)) for setting in settings):
-            return "varies"
-        rows: Any = [dict(row.columns) for row in merge.rows]
-        shared: Any = dict(merge.settings)
-        return self.graph.invocation(method, rows, shared, merge.base is not None)
+    def _varies(self, merge: Merge) -> Literal["", "by layer", "by name"]:
+        """Whether a merge's parameters are the same for every tensor, or what they hang on."""
+        found = self._variation.get(merge)
+        if found is None:
+            columns = [value for row in merge.rows for value in row.columns.values()]
+            kinds = {type(setting) for setting in [*merge.settings.values(), *columns]}
+            method = merge.method
+            found = "by layer" if Gradient in kinds or method.position is not None else ""
+            if ByName in kinds or method.model_columns:
+                found = "by name"
+            self._variation[merge] = found
+        return found
 
     def _type(
         self, merge: Merge, settings: dict[str, Value], types: list[TensorType]
@@ -313,15 +318,15 @@ class _Lowering:
             dtype = BY_NAME[str(settings[rounds_to])]
             return tensor_type(types[0].shape, dtype, types[0].space, True)
         dtype = types[0].dtype
-        for kind in types[1:]:
-            dtype = promote(dtype, kind.dtype)
+        for kind in types:
+            if kind.dtype is not dtype:
+                dtype = promote(dtype, kind.dtype)
         return tensor_type(types[0].shape, dtype, _space(merge, types))
 
     def _parameters(
-        self, merge: Merge, name: str, outer: str
+        self, merge: Merge, name: str, outer: str, position: float
     ) -> tuple[tuple[dict[str, Value], ...], dict[str, Value]] | None:
         """Every parameter's value for one tensor, or None where one has none."""
-        position = self._position(merge, name)
         columns: list[dict[str, Value]] = []
         complete = True
         for number, row in enumerate(merge.rows):

@@ -103,10 +103,9 @@ class Plan:
     @cached_property
     def loads(self) -> int:
         """Tensors that would be read if nothing were shared: each path from a load to an output."""
-        paths = [0] * len(self.graph.nodes)
-        for index, node in enumerate(self.graph.nodes):
-            is_load = isinstance(node.op, Load)
-            paths[index] = 1 if is_load else sum(paths[i] for i in node.inputs)
+        paths: list[int] = []
+        for op, inputs, _, _ in self.graph.nodes:
+            paths.append(1 if type(op) is Load else sum([paths[i] for i in inputs]))
         return sum(paths[index] for index, _ in self.graph.writes())
 
     @cached_property

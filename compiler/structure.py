@@ -59,7 +59,7 @@ class Structures:
     def _find_layers(self, expr: Expr) -> Layers:
         match expr:
             case Source():
-                return Layers.of(self.names(expr), expr.checkpoint.config)
+                return self._source_layers(expr)
             case Stage():
                 return self.layers(expr.value)
             case Merge():
@@ -72,6 +72,18 @@ class Structures:
             case Stack():
                 count = sum(self.layers(part).count for part in expr.parts)
                 return _with_count(self.layers(expr.parts[0]), count)
+
+    def _source_layers(self, expr: Source) -> Layers:
+        """A checkpoint's layers; fine-tunes of one model mostly have the same names and config."""
+        names, config = self.names(expr), expr.checkpoint.config
+        for other, found in self._layers.items():
+            if (
+                isinstance(other, Source)
+                and self.names(other) == names
+                and other.checkpoint.config == config
+            ):
+                return found
+        return Layers.of(names, config)
 
     def _merged_layers(self, expr: Merge) -> Layers:
         """The layers of a merge's inputs, which must be as many in each."""

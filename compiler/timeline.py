@@ -9,7 +9,8 @@ A step is a component; its moments are its sweeps, in order:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from .components import Component
@@ -36,24 +37,54 @@ class Moment(NamedTuple):
 
 
 class _Usage(NamedTuple):
-    """A sweep's memory, for any component of the same template and shape."""
+    """A sweep's memory, for any component of the same template and shape: a moment's fields."""
 
+    nbytes: int
     held: tuple[int, ...]
-    held_bytes: int
     scratch: int
+    tiles: int
 
 
 def timeline(plan: Plan) -> Iterator[Moment]:
     """Every sweep of every step, in the order of the run. Their maximum is `plan.peak_bytes`."""
-    known: dict[int, tuple[_Usage, ...]] = {}  # components of one shape share their option
-    for number, (component, option) in enumerate(zip(plan.components, plan.choices, strict=True)):
+    for number, usages in enumerate(_course(plan)):
+        for sweep, usage in enumerate(usages):
+            yield Moment(number, sweep, *usage)
+
+
+def needs(plan: Plan) -> Sequence[int]:
+    """The bytes of every moment of the timeline, of which there may be very many."""
+    found = array("q")
+    known: dict[int, list[int]] = {}
+    for usages in _course(plan):
+        if id(usages) not in known:
+            known[id(usages)] = [usage.nbytes for usage in usages]
+        found.fromlist(known[id(usages)])
+    return found
+
+
+def binding_moment(plan: Plan) -> Moment | None:
+    """The first moment that needs the most memory; None if nothing is done."""
+    best: Moment | None = None
+    seen: set[int] = set()
+    for number, usages in enumerate(_course(plan)):
+        if id(usages) not in seen:
+            seen.add(id(usages))
+            for sweep, usage in enumerate(usages):
+                if best is None or usage.nbytes > best.nbytes:
+                    best = Moment(number, sweep, *usage)
+    return best
+
+
+def _course(plan: Plan) -> Iterator[tuple[_Usage, ...]]:
+    """The sweeps of each step; steps of one shape share their option, and the same tuple."""
+    known: dict[int, tuple[_Usage, ...]] = {}
+    for component, option in zip(plan.components, plan.choices, strict=True):
         usages = known.get(id(option))
         if usages is None:
-            usages = known[id(option)] = tuple(_usages(component, option))
-        tiles = option.tile_bytes * plan.threads
-        for sweep, usage in enumerate(usages):
-            total = usage.held_bytes + usage.scratch + tiles
-            yield Moment(number, sweep, total, usage.held, usage.scratch, tiles)
+            tiles = option.tile_bytes * plan.threads
+            usages = known[id(option)] = tuple(_usages(component, option, tiles))
+        yield usages
 
 
 def most_spilled(plan: Plan) -> list[int]:
@@ -69,9 +100,9 @@ def most_spilled(plan: Plan) -> list[int]:
     return [sum(sorted(found)[-plan.threads :]) for found in sizes]
 
 
-def _usages(component: Component, option: Option) -> Iterator[_Usage]:
+def _usages(component: Component, option: Option, tiles: int) -> Iterator[_Usage]:
     if not option.sweeps:
-        yield _Usage((), 0, 0)
+        yield _Usage(tiles, (), 0, tiles)
         return
     program = component.template.program
     size = component.numel * program.compute.itemsize
@@ -80,7 +111,8 @@ def _usages(component: Component, option: Option) -> Iterator[_Usage]:
     for sweep in option.sweeps:
         live |= set(_stored(component, sweep)) - option.spilled
         scratch = sum(scratch_bytes(program, whole, component.shape) for whole in sweep.wholes)
-        yield _Usage(tuple(sorted(live)), size * len(live), scratch + bins)
+        total = size * len(live) + scratch + bins + tiles
+        yield _Usage(total, tuple(sorted(live)), scratch + bins, tiles)
         live -= set(sweep.frees)
 
 

@@ -9,6 +9,8 @@ from .graph import Graph, Invoke, Load, Node, Write
 def verify(graph: Graph) -> None:
     """Check order, arity, shapes and dtypes of every node. Errors: MergecError E0901."""
     for index, node in enumerate(graph.nodes):
+        if type(node.op) is Load and not node.inputs:
+            continue  # most of a large graph
         problem = _problem(graph, index, node)
         if problem:
             raise MergecError.of(
@@ -19,7 +21,7 @@ def verify(graph: Graph) -> None:
 def _problem(graph: Graph, index: int, node: Node) -> str | None:
     op, nodes, shape = node.op, graph.nodes, node.type.shape
     if isinstance(op, Load):
-        return "loads with inputs" if node.inputs else None
+        return "loads with inputs"
     for place, i in enumerate(node.inputs):
         if i >= index:
             return f"uses node {i}, which comes later"

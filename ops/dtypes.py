@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DType:
-    """An element type. `code` is safetensors' name for it, `name` torch's and the recipe's."""
+    """An element type. `code` is safetensors' name for it, `name` torch's and the recipe's.
+
+    There is one object of each, told apart by identity.
+    """
 
     name: str
     code: str

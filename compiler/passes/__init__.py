@@ -16,10 +16,16 @@ PASSES: tuple[Callable[[Graph], Graph], ...] = (fold, prune)
 
 
 def optimise(graph: Graph) -> Graph:
-    """The graph after all passes; every pass's result is verified."""
+    """The graph after all passes; every pass's result is verified.
+
+    Nothing can be added to either graph any more.
+    """
+    first = graph
     verify(graph)
     for run in PASSES:
         before, graph = graph, run(graph)
         if graph is not before:
             verify(graph)
+    first.freeze()
+    graph.freeze()
     return graph

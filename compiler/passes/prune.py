@@ -17,10 +17,10 @@ def prune(graph: Graph) -> Graph:
     if all(needed):
         return graph
     place = [0] * len(graph.nodes)
-    nodes: list[Node] = []  # what is left of a graph whose nodes differ differs too
+    nodes: list[Node] = []
     for index, node in enumerate(graph.nodes):
         if needed[index]:
             place[index] = len(nodes)
-            inputs = tuple([place[i] for i in node.inputs])
-            nodes.append(node if inputs == node.inputs else node._replace(inputs=inputs))
+            inputs = tuple([place[i] for i in node.inputs]) if node.inputs else node.inputs
+            nodes.append(node if inputs == node.inputs else Node(node[0], inputs, *node[2:]))
     return Graph(nodes=nodes, origins=graph.origins)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from ..plan import FIXED_BYTES, Plan
-from ..timeline import timeline
+from ..timeline import binding_moment, needs
 from .columns import paragraph, table
 from .plan_facts import FrontierRow, value_names
 from .units import binary_size, count, decimal_size, duration
@@ -29,7 +28,7 @@ def memory_text(plan: Plan, width: int) -> Iterator[str]:
         f"{count(plan.threads, 'worker')}; {binary_size(FIXED_BYTES)} more for the program itself",
         width,
     )
-    moment = max(timeline(plan), key=lambda moment: moment.nbytes, default=None)
+    moment = binding_moment(plan)
     if moment is None:
         return
     component = plan.components[moment.component]
@@ -49,20 +48,19 @@ def memory_text(plan: Plan, width: int) -> Iterator[str]:
         f"{len(plan.components):,}, sweep {moment.sweep + 1} of {sweeps}: {', '.join(parts)}",
         width,
     )
-    needs = array("q", (moment.nbytes for moment in timeline(plan)))  # of very many sweeps
-    yield from _sparkline(plan, needs, width)
+    yield from _sparkline(plan, needs(plan), width)
 
 
-def _sparkline(plan: Plan, needs: Sequence[int], width: int) -> Iterator[str]:
+def _sparkline(plan: Plan, values: Sequence[int], width: int) -> Iterator[str]:
     """Memory over the sweeps of all steps, each column the most in its part of the run."""
-    columns = min(len(needs), _SPARKS, max(8, width - 40))
+    columns = min(len(values), _SPARKS, max(8, width - 40))
     # beside a limit that is much larger every plan would look flat
     near = plan.limit < 4 * plan.peak_bytes
     top = plan.limit if near else plan.peak_bytes
-    line = sparkline(needs, columns, top)
+    line = sparkline(values, columns, top)
     scale = f"█ is the limit, {binary_size(top)}" if near else "█ is the peak, not the limit"
     yield f"{'':12}{line}  {scale}"
-    yield f"{'':12}over {count(len(needs), 'sweep')}"
+    yield f"{'':12}over {count(len(values), 'sweep')}"
 
 
 def sparkline(values: Sequence[int], columns: int, top: int) -> str:

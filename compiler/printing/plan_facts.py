@@ -18,7 +18,7 @@ from ..graph import Invoke
 from ..options import Option
 from ..plan import FIXED_BYTES, Plan, needed_bytes
 from ..selection import output_name, source_name
-from ..timeline import Moment, most_spilled, timeline
+from ..timeline import Moment, binding_moment, most_spilled, timeline
 from .stages import Shown, StageFacts, Stages
 from .treatment import How, fates
 
@@ -134,15 +134,10 @@ def frontier(plan: Plan, machine: Machine) -> list[FrontierRow]:
     return rows
 
 
-def binding_moment(plan: Plan) -> Moment | None:
-    """The sweep that needs the most memory; None if nothing is done."""
-    return max(timeline(plan), key=lambda moment: moment.nbytes, default=None)
-
-
 def operations(plan: Plan) -> dict[str, int]:
     """Calls of methods in the graph, before and after optimisation."""
     return {
-        name: sum(isinstance(node.op, Invoke) for node in graph.nodes)
+        name: [type(node.op) for node in graph.nodes].count(Invoke)
         for name, graph in (("written", plan.graph), ("computed", plan.optimised))
     }
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import NamedTuple
 
 from ...ops.parameters import Parameter
@@ -138,9 +139,7 @@ def _calls(graph: Graph, all_keys: Sequence[Sequence[Key]]) -> dict[Key, tuple[i
     found: dict[Key, tuple[int, int]] = {}
     for node, keys in zip(graph.nodes, all_keys, strict=True):
         if keys and isinstance(node.op, Invoke):
-            nbytes = node.type.dtype.itemsize
-            for size in node.type.shape:
-                nbytes *= size
+            nbytes = node.type.dtype.itemsize * prod(node.type.shape)
             for key in keys:
                 calls, total = found.get(key, (0, 0))
                 found[key] = calls + 1, total + nbytes
