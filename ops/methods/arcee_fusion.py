@@ -10,9 +10,6 @@ from ..symbols import Tensor
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
-_FLOOR = 1e-8  # added to every probability
-_AT_ONCE = 16 * 1024  # elements: little scratch, and too few for torch to start threads
-
 
 def _simplify(call: Call) -> Call | int:
     assert call.base is not None
@@ -20,23 +17,12 @@ def _simplify(call: Call) -> Call | int:
 
 
 def divergence_of_rows(x: Array, base: Array) -> list[Array]:
-    """The Kullback-Leibler divergence of the rows' softmax distributions, shape (rows, 1).
+    """The Kullback-Leibler divergence of the rows' softmax distributions, shape (rows, 1)."""
+    from ..divergence import row_divergences
 
-    Between near models it is mostly rounding error, which decides what is at the threshold: torch's
-    float32 operations, in this order, are what mergekit's users get.
-    """
-    import torch
-
-    rows, columns = x.shape
-    result = np.empty((rows, 1), dtype=np.float32)
-    step = max(1, _AT_ONCE // max(1, columns))
-    for first in range(0, rows, step):
-        p, q = (
-            torch.softmax(torch.from_numpy(some[first : first + step]).float(), dim=-1).add_(_FLOOR)
-            for some in (x, base)
-        )
-        logarithm = torch.div(p, q, out=q).log_()
-        result[first : first + step, 0] = logarithm.mul_(p).sum(dim=-1).numpy()
+    result = np.zeros((len(x), 1), dtype=np.float32)
+    if x.size:
+        row_divergences(*(np.require(rows, np.float32, "C") for rows in (x, base)), result)
     return [result]
 
 
@@ -50,8 +36,7 @@ def arcee_fusion(x: Tensor, base: Tensor) -> Tensor:
     least median + 1.5 (Q3 - Q1), else b.
 
     Source: Arcee Fusion, arcee.ai 2025. Sweeps: up to three for the quartiles, one to write;
-    memory: tiles of whole rows and six histograms. The softmax, and so the choice at the threshold,
-    is the same bit for bit on one kind of processor and version of torch only.
+    memory: tiles of whole rows and six histograms.
     """
     (divergence,) = on_rows(divergence_of_rows, 1, x, base)
     score = abs(x - base) * divergence
