@@ -62,7 +62,7 @@ class Findings:
                     merge.span,
                     notes=tuple(_listed(names)),
                     hint="`set missing = copy` takes such tensors from the input that has them, "
-                    "`skip` leaves them out",
+                    "`skip` leaves them out" + _beyond_yaml(merge.span),
                 )
         for merge, lines in self._shapes.items():
             problems.report(
@@ -122,6 +122,12 @@ def _called(expr: Expr) -> str:
 
 def _count(items: Sequence[str]) -> str:
     return "1 tensor" if len(items) == 1 else f"{len(items)} tensors"
+
+
+def _beyond_yaml(span: Span) -> str:
+    """What a reader of YAML needs to know of a hint that YAML has no words for."""
+    is_yaml = span.source.name.endswith((".yaml", ".yml"))
+    return "; `mergec convert` makes a recipe of this YAML, where it can be said" if is_yaml else ""
 
 
 def _listed(items: Sequence[str]) -> list[str]:

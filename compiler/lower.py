@@ -44,6 +44,7 @@ from .graph import (
 )
 from .random_streams import Streams
 from .structure import Structures
+from .tied import tied_embedding
 
 _MISSING: Any = object()
 
@@ -103,6 +104,7 @@ class _Lowering:
         match expr:
             case Source():
                 tensor = expr.checkpoint.tensors.get(name)
+                tensor = tensor or tied_embedding(expr.checkpoint, name)
                 if tensor is None:
                     return None
                 origin = self.graph.origin(self._stage, expr.span)

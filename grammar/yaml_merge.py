@@ -16,7 +16,7 @@ from .diagnostics import Label, Span
 from .signature import Signature, SignatureOf
 from .syntax import Block, Expr, Number, Row, Setting, Slice
 from .yaml_models import ModelReader
-from .yaml_nodes import Field, YamlReader
+from .yaml_nodes import Field, YamlReader, is_null
 from .yaml_parameters import Level, ParameterReader
 
 _BODIES = ("models", "slices", "modules")
@@ -82,11 +82,11 @@ class _MergeReader:
         self.place = place
         self.signature = signature
         self.parameters = ParameterReader(reader, method, signature)
+        self._base_is_named = False
 
     def read(self, fields: Mapping[str, Field], document: yaml.Node) -> Expr | None:
         base = self._base(fields)
-        if base is None and "base_model" not in fields:
-            self._need_base()
+        self._base_is_named = "base_model" in fields
         levels = [
             self.parameters.level(fields.get("parameters")),
             self.parameters.implied(self.place),
@@ -95,12 +95,16 @@ class _MergeReader:
 
     def _base(self, fields: Mapping[str, Field]) -> _Base | None:
         field = fields.get("base_model")
-        if field is None or field.value.tag.endswith(":null"):
+        if field is None or is_null(field.value):
             return None
-        model = self.models.reference(field)
+        model = self.models.model(field)
         return _Base(model, field) if model is not None else None
 
-    def _need_base(self) -> None:
+    def _need_base(self, fields: Mapping[str, Field]) -> None:
+        """Report, once, that neither the recipe nor this slice of it names a base."""
+        if self._base_is_named or "base_model" in fields:
+            return
+        self._base_is_named = True
         if self.signature.base in ("required", "first"):
             role = "its base" if self.signature.base == "required" else "the model at t = 0"
             self.reader.problems.report(
@@ -133,6 +137,8 @@ class _MergeReader:
                 related=(Label(fields[given[0]].key_span, "also given here"),),
             )
             return None
+        if given[0] != "slices":
+            self._need_base(fields)
         if given[0] == "models":
             return self._whole_models(fields["models"], base, levels)
         if given[0] == "slices":
@@ -185,7 +191,7 @@ class _MergeReader:
         layers: tuple[Number, Number] | None,
         levels: list[Level],
     ) -> _Source | None:
-        model = self.models.reference(fields["model"])
+        model = self.models.model(fields["model"])
         own = self.parameters.level(fields.get("parameters"), of_source=True)
         if model is None:
             return None
@@ -215,6 +221,7 @@ class _MergeReader:
                 self.reader.complain(item, "a slice needs `sources`")
             return None
         base = self._base(fields) or base
+        self._need_base(fields)
         own = self.parameters.level(fields.get("parameters"))
         sources = []
         for node in self.reader.items(fields["sources"]):

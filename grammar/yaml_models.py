@@ -11,20 +11,33 @@ from collections.abc import Mapping
 import yaml
 
 from .diagnostics import Span
-from .syntax import Binary, Block, Expr, Name, Row, String
-from .yaml_nodes import Field, YamlReader
+from .syntax import Binary, Block, Expr, Name, Row, Setting, String
+from .yaml_nodes import Field, YamlReader, is_null
 
 _REFERENCE_KEYS = ("model", "lora")
 _PATH_KEYS = ("path", "revision")
 
 
 class ModelReader:
-    """Reads references. A path that is a stage's name is that stage, noted in `used`."""
+    """Reads references. A path that is a stage's name is that stage, noted in `used`.
 
-    def __init__(self, reader: YamlReader, stages: Mapping[str, str]):
+    rounded_to: the dtype that models are rounded to when they are loaded.
+    """
+
+    def __init__(
+        self, reader: YamlReader, stages: Mapping[str, str], rounded_to: Expr | None = None
+    ):
         self.reader = reader
         self.stages = stages
         self.used: set[str] = set()
+        self.rounded_to = rounded_to
+
+    def model(self, field: Field) -> Expr | None:
+        """The model that a `model:` or `base_model:` field names, rounded where that is asked."""
+        found = self.reference(field)
+        if found is None or self.rounded_to is None:
+            return found
+        return cast(found, self.rounded_to)
 
     def reference(self, field: Field) -> Expr | None:
         """The model that a `model:` or `base_model:` field names; None where it's malformed."""
@@ -37,7 +50,7 @@ class ModelReader:
             self.reader.complain(node, "a model reference needs a `model`")
             return None
         model, lora = self._path(fields["model"]), None
-        if "lora" in fields and not fields["lora"].value.tag.endswith(":null"):
+        if "lora" in fields and not is_null(fields["lora"].value):
             lora = self._path(fields["lora"])
             if lora is None:
                 return None
@@ -54,7 +67,7 @@ class ModelReader:
             return None
         path = self.reader.text(fields["path"].value)
         revision = fields.get("revision")
-        if path is None or revision is None or revision.value.tag.endswith(":null"):
+        if path is None or revision is None or is_null(revision.value):
             return path
         name = self.reader.text(revision.value)
         return f"{path}@{name}" if name is not None else None
@@ -81,3 +94,9 @@ class ModelReader:
             return base
         adapter = Block("lora", (Row(String(lora, span), (), span),), span, span)
         return Binary("+", base, adapter, span, span)
+
+
+def cast(value: Expr, dtype: Expr) -> Expr:
+    """`cast { value, dtype = … }`: the value rounded to a dtype."""
+    setting = Setting("dtype", dtype, dtype.span, dtype.span)
+    return Block("cast", (Row(value, (), value.span), setting), dtype.span, value.span)

@@ -16,6 +16,7 @@ import yaml
 from .diagnostics import Diagnostics, Label, SourceText, Span, did_you_mean
 from .tokens import MAX_DIGITS
 
+_OCTAL = re.compile(r"[-+]?0[0-7_]+")  # as YAML 1.1 has it
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 _MAX_NESTING = 20
@@ -155,6 +156,13 @@ class YamlReader:
             return None
         if kind == "bool":
             return node.value.lower() in ("true", "yes", "on")
+        if kind == "int" and _OCTAL.fullmatch(node.value):
+            self.complain(
+                node,
+                f"`{node.value}` begins with 0: YAML reads it as an octal number",
+                "write it without the zero",
+            )
+            return None
         if kind in ("int", "float", "str") and _NUMBER.fullmatch(node.value):
             return self._number(node)
         if kind in ("int", "float"):
@@ -180,7 +188,7 @@ class YamlReader:
         if not isinstance(node, yaml.ScalarNode):
             self.complain(node, "expected a single value")
             return None
-        if not node.value or node.tag.endswith(":null"):
+        if is_empty(node):
             self.complain(node, "expected a value, found none")
             return None
         value = str(node.value)
@@ -195,4 +203,10 @@ class YamlReader:
 
 
 def is_empty(node: yaml.Node | None) -> bool:
-    return node is None or (isinstance(node, yaml.ScalarNode) and not node.value)
+    """Whether nothing is given, or null."""
+    return node is None or (isinstance(node, yaml.ScalarNode) and not node.value) or is_null(node)
+
+
+def is_null(node: yaml.Node) -> bool:
+    """Whether a value is YAML's null, written or left out."""
+    return str(node.tag).endswith(":null")

@@ -25,8 +25,9 @@ from .diagnostics import Span
 from .syntax import Block, Expr, Name, Number, Row, Setting, String
 from .tokens import is_dotted_name
 from .yaml_models import ModelReader
-from .yaml_nodes import Field, YamlReader
+from .yaml_nodes import Field, YamlReader, is_null
 
+DTYPE_KEYS = ("out_dtype", "dtype")
 TOKENIZER_KEYS = ("tokenizer_source", "tokenizer")
 _TOKENIZER_FIELDS = ("source", "tokens", "pad_to_multiple_of")
 _TOKEN_FIELDS = ("source", "force")
@@ -38,6 +39,30 @@ def output_settings(
 ) -> tuple[Setting, ...]:
     """The settings of the `save` that a document asks for, in the order of the language page."""
     return _OutputReader(reader, models).settings(fields)
+
+
+def input_dtype(fields: Mapping[str, Field], reader: YamlReader) -> Expr | None:
+    """The dtype that inputs are rounded to: `dtype` beside an `out_dtype`, if arithmetic has more.
+
+    Without an `out_dtype` results are rounded to it once, and inputs aren't.
+    """
+    if not all(key in fields and not is_null(fields[key].value) for key in DTYPE_KEYS):
+        return None
+    out, of_inputs = (reader.text(fields[key].value) for key in DTYPE_KEYS)
+    if of_inputs == out or of_inputs in ("float32", "float64"):
+        return None
+    return _dtype(fields["dtype"], reader)
+
+
+def _dtype(field: Field, reader: YamlReader) -> Expr | None:
+    text = reader.text(field.value)
+    text = text.removeprefix("torch.") if text else None
+    if text is None or is_dotted_name(text):
+        return Name(text, reader.span(field.value)) if text else None
+    reader.complain(
+        field.value, f"`{text}` isn't a dtype", "dtypes are `float32`, `float16`, `bfloat16`"
+    )
+    return None
 
 
 class _OutputReader:
@@ -55,9 +80,9 @@ class _OutputReader:
                 hint="keep `tokenizer`: its `source` says the same",
             )
         values: list[tuple[str, Field, Expr | None]] = []
-        for key in ("out_dtype", "dtype"):
-            if key in fields and not fields[key].value.tag.endswith(":null"):
-                values.append(("dtype", fields[key], self._dtype(fields[key])))
+        for key in DTYPE_KEYS:
+            if key in fields and not is_null(fields[key].value):
+                values.append(("dtype", fields[key], _dtype(fields[key], self.reader)))
                 break
         if "tokenizer" in fields:
             values.append(("tokenizer", fields["tokenizer"], self._tokenizer(fields["tokenizer"])))
@@ -72,17 +97,6 @@ class _OutputReader:
             for name, field, value in values
             if value is not None
         )
-
-    def _dtype(self, field: Field) -> Expr | None:
-        text = self.reader.text(field.value)
-        if text is None or is_dotted_name(text):
-            return Name(text, self.reader.span(field.value)) if text else None
-        self.reader.complain(
-            field.value,
-            f"`{text}` isn't a dtype",
-            "dtypes are `float32`, `float16`, `bfloat16`",
-        )
-        return None
 
     def _word(self, field: Field) -> Expr | None:
         text, span = self.reader.text(field.value), self.reader.span(field.value)
@@ -119,7 +133,7 @@ class _OutputReader:
         return Block("union", tuple(items), field.key_span, span)
 
     def _padding(self, field: Field) -> list[Setting]:
-        if field.value.tag.endswith(":null"):
+        if is_null(field.value):
             return []
         value = self.reader.scalar(field.value)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -130,7 +144,7 @@ class _OutputReader:
 
     def _tokens(self, field: Field) -> list[Setting]:
         settings = []
-        if field.value.tag.endswith(":null"):
+        if is_null(field.value):
             return []
         for token, entry in self.reader.fields(field.value, "`tokens`").items():
             fields = self.reader.fields(entry.value, "a token", _TOKEN_FIELDS)

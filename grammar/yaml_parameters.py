@@ -23,12 +23,14 @@ from .diagnostics import Span, did_you_mean
 from .signature import Signature
 from .syntax import Arm, Boolean, Expr, List, Match, Name, Number, Pattern, Setting, String
 from .tokens import is_dotted_name
-from .yaml_nodes import Field, YamlReader, is_empty
+from .yaml_nodes import Field, YamlReader, is_empty, is_null
 
 # mergekit takes these anywhere, and they change no result.
 IGNORED = frozenset(("int8_mask",))
 # mergekit's `rescale` is a boolean; a `.merge` recipe names the rule.
 _RESCALE = {True: "l1", False: "none"}
+# It takes these for booleans, as pydantic does.
+_TRUTH: dict[object, bool] = {0: False, 1: True, "false": False, "true": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +146,14 @@ class ParameterReader:
 
     def _arms(self, entry: Field) -> tuple[Arm, ...]:
         node = entry.value
-        is_choice = isinstance(node, yaml.SequenceNode) and any(
-            isinstance(item, yaml.MappingNode) for item in node.value
-        )
-        if not is_choice:
+        items = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        choices = [item for item in items if isinstance(item, yaml.MappingNode)]
+        alone = items == [node]  # mergekit also takes a choice that isn't in a list
+        if not choices or (alone and all(key.value != "value" for key, _ in choices[0].value)):
             value = self._value(entry.key, node)
             return self._arm(None, node, value)
         arms: list[Arm] = []
-        for item in node.value:
+        for item in items:
             fields = self.reader.fields(item, "a choice by `filter`", ("filter", "value"))
             if "value" in fields:
                 value = self._value(entry.key, fields["value"].value)
@@ -170,7 +172,7 @@ class ParameterReader:
             return ()
         span = self.reader.span(node)
         text = "*"
-        if filter_ is not None and not filter_.tag.endswith(":null"):
+        if filter_ is not None and not is_null(filter_):
             text = self.reader.text(filter_) or "*"
         if text == "*":
             pattern = Pattern("default", "_", span)
@@ -199,13 +201,15 @@ class ParameterReader:
             )
             return None
         value, span = self.reader.scalar(node), self.reader.span(node)
+        if isinstance(self.signature.defaults.get(name), bool) or name == "rescale":
+            value = _TRUTH.get(value, value)
         if isinstance(value, bool):
             return Name(_RESCALE[value], span) if name == "rescale" else Boolean(value, span)
         if isinstance(value, int | float):
             return Number(value, span)
         if isinstance(value, str):
             return _word(value, span)
-        if node.tag.endswith(":null"):
+        if is_null(node):
             self.reader.complain(node, f"`{name}` has no value")
         return None
 

@@ -16,9 +16,9 @@ from .signature import SignatureOf
 from .syntax import Expr, Let, Name, Recipe, Save, Set, Setting, Statement
 from .tokens import is_plain_name
 from .yaml_merge import merge_expression
-from .yaml_models import ModelReader
+from .yaml_models import ModelReader, cast
 from .yaml_nodes import Field, YamlReader
-from .yaml_output import TOKENIZER_KEYS, output_settings
+from .yaml_output import TOKENIZER_KEYS, input_dtype, output_settings
 
 _KEYS = (
     "name",
@@ -41,13 +41,17 @@ _TAKEN = frozenset(("base", "union", "float32", "float16", "bfloat16"))
 
 @dataclass
 class _Document:
-    """One document: `identifier` is the name of its `let`, `used` the stages it merges."""
+    """One document.
+
+    identifier: the name of its `let`; dtype: of its result; used: the stages it merges.
+    """
 
     node: yaml.Node
     fields: dict[str, Field]
     name: str | None
     identifier: str
     value: Expr | None = None
+    dtype: Expr | None = None
     used: frozenset[str] = frozenset()
 
 
@@ -67,19 +71,34 @@ def parse_yaml(source: SourceText, signature_of: SignatureOf) -> Recipe:
     stages = {d.name: d.identifier for d in documents if d.name is not None}
     settings: tuple[Setting, ...] = ()
     for document in documents:
-        models = ModelReader(reader, stages)
+        models = ModelReader(reader, stages, input_dtype(document.fields, reader))
         document.value = merge_expression(
             document.fields, document.node, reader, models, signature_of
         )
         asked = output_settings(document.fields, reader, models)
         document.used = frozenset(models.used)
+        document.dtype = next((s.value for s in asked if s.name == "dtype"), None)
         if document is final:
             settings = asked
         else:
             _refuse_tokenizer(document, final, problems)
+    _round_stages(documents, final)
     ordered = _in_order(documents, problems)
     problems.raise_errors()
     return Recipe(_statements(ordered, final, settings, reader), source)
+
+
+def _round_stages(documents: list[_Document], final: _Document) -> None:
+    """Stages of another dtype than the result's are rounded; the others once, with the result.
+
+    float32, which is computed in, is worth saying only where it becomes the result's.
+    """
+    for document in documents:
+        value, dtype = document.value, document.dtype
+        if document is final or value is None or dtype is None or final.dtype == dtype:
+            continue
+        if final.dtype is None or dtype != Name("float32", dtype.span):
+            document.value = cast(value, dtype)
 
 
 def _read_documents(reader: YamlReader) -> list[_Document]:

@@ -11,6 +11,7 @@ from ..compiler.graph import Write
 from ..compiler.layers import is_head
 from ..compiler.plan import Plan
 from ..compiler.structure import Structures, first_source, merge_inputs
+from ..compiler.tied import TOKEN_EMBEDDINGS
 from ..ops.dtypes import DType
 
 
@@ -79,7 +80,7 @@ def _vocab_size(plan: Plan, number: int) -> int | None:
         for _, node in plan.optimised.writes()
         if isinstance(node.op, Write)
         and node.op.output == number
-        and node.op.name.endswith(("embed_tokens.weight", "wte.weight", "word_embeddings.weight"))
+        and node.op.name.endswith(TOKEN_EMBEDDINGS)
         and len(node.type.shape) == 2
     }
     return found.pop() if len(found) == 1 else None

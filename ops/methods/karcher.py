@@ -28,7 +28,7 @@ def mean_on_sphere(size: float, *values: float) -> list[float]:
     # from here on vectors are coefficients of the unit vectors u_i, and cosines are their Gram
     cosines = matrix * np.outer(inverse, inverse)
     mean = share
-    if length(mean, cosines) < _VANISHING:
+    if length(mean, cosines) < max(tol, _VANISHING):
         mean = np.eye(len(norms))[int(np.argmax(present))]
     mean = mean / length(mean, cosines)
     for _ in range(int(max_iter)):

@@ -12,7 +12,7 @@ def _simplify(call: Call) -> Call | int:
     return call.sources[0] if call.columns[0]["scale"] in (None, 1) else call
 
 
-@method(simplify=_simplify)
+@method(simplify=_simplify, yaml={"scale": 1.0})
 def passthrough(x: Tensor, *, scale: Sequence[Factor | None] = (None,)) -> Tensor:
     """One model as it is, or each tensor times a scale.
 

@@ -13,7 +13,7 @@ _SIGNATURES = {
     "task_arithmetic": Signature("required", ("weight",), ("lambda",), {"lambda": 1.0}),
     "ties": Signature("required", *_TIES, {"density": 1.0, "rescale": "none"}),
     "dare_ties": Signature("required", *_TIES, {"density": 1.0, "rescale": "density"}),
-    "passthrough": Signature("unused", ("scale",), (), {}),
+    "passthrough": Signature("unused", ("scale",), (), {"scale": 1.0}),
 }
 
 

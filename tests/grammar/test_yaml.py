@@ -15,6 +15,7 @@ from mergec.grammar import (
 )
 from mergec.grammar.syntax import Block, Let, Name, Save
 
+STAGE = "---\nmerge_method: passthrough\nmodels: [{model: s}]"
 HEAD = "merge_method: linear\nmodels: [{model: a, parameters: {weight: 1}}]\n"
 
 
@@ -356,3 +357,57 @@ def test_spans_are_places_in_the_yaml(signature_of: SignatureOf) -> None:
     assert written(row.value) == "org/a"
     assert written(row.columns[0]) == "weight: 0.5"
     assert text[save.value.name_span.start : save.value.name_span.end] == "linear"
+
+
+@pytest.mark.parametrize(
+    ("yaml", "text"),
+    [
+        # inputs are rounded to `dtype` only where `out_dtype` says another one
+        (
+            "merge_method: passthrough\nmodels: [{model: a}]\ndtype: bfloat16\nout_dtype: float32",
+            'save passthrough { cast { "a", dtype = bfloat16 } } to "x" { dtype = float32 }',
+        ),
+        (
+            "merge_method: passthrough\nmodels: [{model: a}]\ndtype: float32\nout_dtype: bfloat16",
+            'save passthrough { "a" } to "x" { dtype = bfloat16 }',
+        ),
+        (
+            "merge_method: passthrough\nmodels: [{model: a}]\ndtype: torch.float16",
+            'save passthrough { "a" } to "x" { dtype = float16 }',
+        ),
+        # a stage is rounded where it has another dtype than the result
+        (
+            f"name: s\n{HEAD}dtype: bfloat16\n{STAGE}",
+            'let s = cast { linear { "a" weight=1 }, dtype = bfloat16 }\n'
+            'save passthrough { s } to "x"',
+        ),
+        (
+            f"name: s\n{HEAD}dtype: bfloat16\n{STAGE}\ndtype: bfloat16",
+            'let s = linear { "a" weight=1 }\nsave passthrough { s } to "x" { dtype = bfloat16 }',
+        ),
+        # what no filter matches has the default
+        (
+            "merge_method: passthrough\n"
+            "models: [{model: a, parameters: {scale: {filter: mlp, value: 2}}}]",
+            'save passthrough { "a" scale=match { mlp: 2, _: 1.0 } } to "x"',
+        ),
+        (
+            "merge_method: linear\nparameters: ~\n"
+            "models: [{model: a, parameters: {weight: {value: 2}}}]",
+            'save linear { "a" weight=2 } to "x"',
+        ),
+        (
+            "merge_method: linear\nparameters: {normalize: 0}\n"
+            "models: [{model: a, parameters: {weight: 2}}]",
+            'save linear { "a" weight=2, normalize = false } to "x"',
+        ),
+        # each slice may have the base
+        (
+            "merge_method: slerp\nparameters: {t: 1}\nslices: [{base_model: b, sources: "
+            "[{model: a, layer_range: [0, 2]}, {model: b, layer_range: [0, 2]}]}]",
+            'save stack { slerp { "b"[0:2], "a"[0:2], t = 1 } } to "x"',
+        ),
+    ],
+)
+def test_what_mergekit_takes_besides(yaml: str, text: str, signature_of: SignatureOf) -> None:
+    check(yaml + "\n", text + "\n", signature_of)

@@ -43,6 +43,7 @@ CASES = [
     (L + M + "parameters: {weight: [{filter: x}]}\n", "E0114", 3, 23, "needs a `value`"),
     (L + M + "parameters: {weight: [{fliter: x, value: 1}]}\n", "E0113", 3, 24, "did you mean"),
     (L + M + "parameters: {weight: [1, {value: 1}]}\n", "E0114", 3, 23, "must be a mapping"),
+    (L + M + "parameters: {weight: 010}\n", "E0114", 3, 22, "octal"),
     (L + M + "parameters: {weight: .inf}\n", "E0114", 3, 22, "isn't a number"),
     (L + M + "parameters: {weight: 1e999}\n", "E0114", 3, 22, "too large"),
     (
