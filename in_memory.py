@@ -7,14 +7,14 @@ this is the reference as well as the API for notebooks. Importing this module im
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from .compiler.layers import Layers
 from .grammar.diagnostics import Diagnostic, Diagnostics, RecipeError, did_you_mean
 from .ops.dtypes import BY_NAME, promote
-from .ops.eager import EagerRandom
+from .ops.eager import EagerRandom, is_finite
 from .ops.errors import MethodError
 from .ops.method import ZERO, Call, Method, find_method, method_names
 from .ops.parameters import Parameter, Value
@@ -32,6 +32,7 @@ def merge(
     *,
     base: StateDict | None = None,
     seed: int = 0,
+    nonfinite: Literal["error", "allow"] = "error",
     **parameters: Any,
 ) -> dict[str, torch.Tensor]:
     """Merge state dicts in memory.
@@ -39,7 +40,8 @@ def merge(
         mergec.merge("ties", [a, b], base=base, weight=[0.5, 0.3], density=0.5)
 
     models: the sources in order, each with the same tensor names, shape by shape. base: the base
-    model, for a method that has one. seed: of a method that draws random masks.
+    model, for a method that has one. seed: of a method that draws random masks. nonfinite: whether
+    NaN or infinity in an input is an error.
     parameters: the method's columns, each a list with one value per model or one value for all (a
     column of models is a list of state dicts), and its settings. `mergec methods NAME` lists them;
     `lambda` is a word of Python: write `lambda_`.
@@ -52,7 +54,7 @@ def merge(
     Raises RecipeError with all that is wrong: E0201 (unknown method), E0301 (number of models),
     E0302 (a parameter without a value), E0303 (base), E0304 (unknown parameter), E0306 (a value out
     of bounds), E0309 (values that the method can't compute with), E0311, E0318, E0319 (models that
-    don't fit each other: names, shapes, integer tensors).
+    don't fit each other: names, shapes, integer tensors), E0608 (NaN or infinity).
     """
     found = find_method(method)
     if found is None:
@@ -70,6 +72,8 @@ def merge(
         for name in names:
             tensors = [model[name] for model in models]
             below = None if base is None else base[name]
+            if nonfinite == "error":
+                _check_finite(name, [*tensors, *([] if below is None else [below])], problems)
             result[name] = merger.tensor(name, tensors, below, problems)
     problems.raise_errors()
     return {name: tensor for name, tensor in result.items() if tensor is not None}
@@ -107,6 +111,12 @@ def _check_beside(values: _Values, names: Sequence[str], problems: Diagnostics) 
         if parameter.required:
             for number, model in enumerate(given):
                 _report_lacking(f"{parameter.name} {number}", model, names, problems)
+
+
+def _check_finite(name: str, tensors: Sequence[torch.Tensor], problems: Diagnostics) -> None:
+    if not all(is_finite(x) for x in tensors if x.is_floating_point()):
+        hint = '`nonfinite="allow"` merges it all the same'
+        problems.report("E0608", f"tensor `{name}` holds NaN or infinity", hint=hint)
 
 
 def _report_lacking(
@@ -237,6 +247,8 @@ class _Merger:
                 "E0319", f"tensor `{name}` of whole numbers or flags differs", hint=hint
             )
             return None
+        if merged[0].numel() == 0:
+            return merged[0].to(_promoted(merged), copy=True)
         try:
             return self._merge(name, sources, base, beside, _promoted(merged))
         except MethodError as error:

@@ -51,7 +51,8 @@ class Option:
     tensors, histograms and scratch at once; lower_bound: least of any order with these choices;
     optimal: whether the peak is that. tile_bytes: a worker's buffers. read, spilled_bytes: bytes of
     sources read, and of values written to and read from spill files. seconds: nominal time. passes:
-    walks before all others, which find thresholds of whole models.
+    walks before all others, which find thresholds of whole models. seldom_read: bytes that sweeps
+    read which inputs of few digits hardly ever need.
     """
 
     held: tuple[int, ...]
@@ -64,6 +65,7 @@ class Option:
     spilled_bytes: int
     seconds: float
     passes: tuple[Pass, ...] = ()
+    seldom_read: int = 0
 
     @property
     def optimal(self) -> bool:
@@ -291,6 +293,9 @@ def _option(
         + (moved - spill) / HELD_RATE
         + steps * component.numel * STEP_SECONDS,
         passes=passes,
+        seldom_read=sum(
+            component.loads[slot].tensor.nbytes for s in built if s.seldom for slot in s.reads
+        ),
     )
 
 

@@ -86,6 +86,11 @@ class Plan:
         return sum(choice.read for choice in self.choices)
 
     @cached_property
+    def bytes_read_most(self) -> int:
+        """The same with the looks that are seldom needed."""
+        return self.bytes_read + sum(choice.seldom_read for choice in self.choices)
+
+    @cached_property
     def passes(self) -> int:
         """Passes over the model that find thresholds of whole models, before the others."""
         return max((p.number + 1 for c in self.choices for p in c.passes), default=0)
@@ -175,7 +180,7 @@ def make_plan(
 
     Errors: ResourceError E0506 for a limit that can't be met.
     """
-    ways = tuple(_ways(found))
+    ways = tuple(_ways(found, optimised))
     limit, choices = _choose(found, ways, threads, memory)
     return Plan(
         request=request,
@@ -214,7 +219,7 @@ def available_bytes() -> int:
         return 8 * 2**30
 
 
-def _ways(found: Sequence[Component]) -> Iterator[tuple[Option, ...]]:
+def _ways(found: Sequence[Component], graph: Graph) -> Iterator[tuple[Option, ...]]:
     """The options of each component; equal templates of one shape share them."""
     rounds = pool_rounds(found)
     known: dict[tuple[Template, tuple[int, ...], tuple[int | None, ...]], tuple[Option, ...]] = {}
@@ -222,7 +227,7 @@ def _ways(found: Sequence[Component]) -> Iterator[tuple[Option, ...]]:
         turns = tuple(rounds.get(pool) for pool in component.pools)
         key = (component.template, component.shape, turns)
         if key not in known:
-            known[key] = options(component, pool_passes(component, rounds))
+            known[key] = options(component, pool_passes(component, rounds, graph))
         yield known[key]
 
 

@@ -17,6 +17,9 @@ from .symbols import Tensor
 Matrix: TypeAlias = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 Vector: TypeAlias = np.ndarray[tuple[int], np.dtype[np.float64]]
 
+VANISHING = 1e-7
+"""Below it the norm of a sum of unit vectors, or the sine of an angle, is rounding alone."""
+
 
 def on_gram(
     function: Callable[..., Sequence[float]], count: int, xs: Sequence[Tensor], *params: Any

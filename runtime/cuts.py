@@ -101,7 +101,9 @@ class Search:
             return Query(0, OFF, (self.cut,))
         if self._plan is not None:
             return self._plan
-        return Query(self._high, self._shift(self._low, self._high), ())
+        # numbers of few digits are the lowest of their bin, and a guess is counted tile by tile
+        guesses = (self._low,) if self._begun and self._ranked else ()
+        return Query(self._high, self._shift(self._low, self._high), guesses)
 
     def counted(self, query: Query, bins: Sequence[int] | Any, guesses: Counts) -> None:
         """Take in what a walk over all of the data has counted."""

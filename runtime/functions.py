@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
@@ -48,8 +49,17 @@ def call_whole(
             return load(int(program.nodes[i].attr[0]))
         return torch.from_numpy(held[i].reshape(shape))
 
-    found = _call(program, index, tensor, scalars)
     real = getattr(torch, program.compute.name)
+    allowed = (
+        [] if program.refuses_nonfinite else [i for i in program.nodes[index].args if i in held]
+    )
+    if 0 in shape or not all(np.isfinite(held[i]).all() for i in allowed):
+        # where it is allowed, what isn't a number makes all of a decomposition so
+        return {
+            item: np.full(math.prod(shape), np.nan, np.dtype(program.compute.name))
+            for item, _ in _items(program, index)
+        }
+    found = _call(program, index, tensor, scalars)
     return {
         item: found[k].to(real).contiguous().numpy().reshape(-1)
         for item, k in _items(program, index)

@@ -23,6 +23,10 @@ CUT_FIELDS = GUESS + MOST_GUESSES
 OFF = 64
 LOOK_FIELDS = 1 + 2 * MOST_GUESSES
 
+BLOCK = 1024
+LANES = 64
+"""Elements that sums and looks take at once, and partial sums that a sum has."""
+
 
 def sum_slots(segment: Segment) -> int:
     """How many float64 results a tile gives."""

@@ -1,17 +1,17 @@
 """Kernel source -> callable: compiled once by numba, kept on disk by the hash of its text.
 
-The cache is a folder that only its owner may write to; each entry is checked against the digest
-that was taken when it was compiled before numba loads it, and recompiled where it doesn't match.
+Each entry of the cache is checked against the digest that was taken when it was compiled before
+numba loads it, and recompiled where it doesn't match.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.util
 import json
 import os
 import shutil
-import stat
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ...grammar.diagnostics import ResourceError
+from .cache_folder import cache_folder, nowhere, temporary_folder, writable_folder
 from .source import Source
 
 Kernel: TypeAlias = Callable[..., None]
@@ -28,13 +28,6 @@ Kernel: TypeAlias = Callable[..., None]
 _DIGESTS = "digests.json"
 _loaded: dict[str, Kernel] = {}
 _lock = threading.Lock()
-
-
-def cache_folder() -> Path:
-    """Where compiled kernels are kept: `$MERGEC_HOME/kernels`, else `~/.cache/mergec/kernels`."""
-    home = os.environ.get("MERGEC_HOME")
-    root = Path(home) if home else Path.home() / ".cache" / "mergec"
-    return root / "kernels"
 
 
 def kernel_digest(source: Source) -> str:
@@ -49,7 +42,9 @@ def _toolchain() -> tuple[bytes, ...]:
     import numba
 
     folder = Path(__file__).parent
-    helpers = b"".join((folder / name).read_bytes() for name in ("intrinsics.py", "words.py"))
+    helpers = b"".join(
+        (folder / name).read_bytes() for name in ("blocks.py", "intrinsics.py", "words.py")
+    )
     processor = llvmlite.binding.get_host_cpu_name()
     return helpers, numba.__version__.encode(), processor.encode()
 
@@ -57,11 +52,19 @@ def _toolchain() -> tuple[bytes, ...]:
 def is_cached(source: Source) -> bool:
     """Whether the kernel needn't be compiled."""
     digest = kernel_digest(source)
-    return digest in _loaded or (cache_folder() / digest / _DIGESTS).is_file()
+    if digest in _loaded:
+        return True
+    try:
+        return (cache_folder() / digest / _DIGESTS).is_file()
+    except OSError:  # there can't be a cache
+        return False
 
 
 def load_kernel(source: Source) -> Kernel:
-    """The compiled kernel of a source text; compiling one takes a second or two."""
+    """The compiled kernel of a source text; compiling one takes a second or two.
+
+    Errors: ResourceError E0520 (others could plant code), E0502 (nowhere to put what is compiled).
+    """
     digest = kernel_digest(source)
     with _lock:
         if digest not in _loaded:
@@ -70,7 +73,18 @@ def load_kernel(source: Source) -> Kernel:
 
 
 def _load(source: Source, digest: str) -> Kernel:
-    folder = _private(cache_folder()) / digest
+    try:
+        return _load_from(writable_folder(), source, digest)
+    except OSError as error:
+        folder = temporary_folder(error)
+    try:
+        return _load_from(folder, source, digest)
+    except OSError as error:
+        raise nowhere(error) from None
+
+
+def _load_from(cached: Path, source: Source, digest: str) -> Kernel:
+    folder = cached / digest
     if _intact(folder):
         return _import(folder / "kernel.py", digest)
     with _alone(folder.with_name(f".{digest}.lock")):
@@ -120,23 +134,14 @@ def _import(path: Path, digest: str) -> Kernel:
     assert spec is not None and spec.loader is not None
     module: Any = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # numba looks the module up by name when it loads an entry
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except RuntimeError as error:
+        if "cannot cache" not in str(error):
+            raise
+        raise OSError(errno.EIO, "no room for what numba compiles", str(path)) from None
     kernel: Kernel = module.sweep
     return kernel
-
-
-def _private(folder: Path) -> Path:
-    """The folder, made if need be; refused if others could plant code in it."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if hasattr(os, "getuid"):
-        info = folder.stat()
-        if info.st_uid != os.getuid() or info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise ResourceError.of(
-                "E0520",
-                f"the kernel cache {folder} can be written by others",
-                hint=f"chmod 700 {folder}, or set MERGEC_HOME to a folder of your own",
-            )
-    return folder
 
 
 def _entries(folder: Path) -> list[Path]:

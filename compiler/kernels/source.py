@@ -2,11 +2,10 @@
 
 The text reads top to bottom like the mathematics: scalars are hoisted, each primitive is one line
 on registers, results are rounded to their output's bits. What a reduction or a look consumes goes
-through a short block on the stack; the block is then added up in a fixed order: 64 float32 lanes
-within a block of 1024 elements, float64 across blocks, lanes combined by index. Arguments of the
-kernel: the tile's buffers, the tile's element count and the tensor index of its first element, the
-scalars, the keys of random streams, the cuts of selections, and where sums and bins go (see
-`arguments`).
+through a short block on the stack; the block is then added up in a fixed order of lanes (`blocks`).
+Arguments of the kernel: the tile's buffers, the tile's element count and the tensor index of its
+first element, the scalars, the keys of random streams, the cuts of selections, and where sums and
+bins go (see `arguments`).
 """
 
 from __future__ import annotations
@@ -19,13 +18,8 @@ from ...ops.primitives import Kind
 from ...ops.streams import HIGH_STEP, KEEP_BITS, MULTIPLIERS, SHIFTS
 from ...ops.symbols import Node
 from ..program import ELEMENT_KINDS, Program, Segment
-from .arguments import COUNT, CUT, GUESS, LOOK_FIELDS, LOW, OFF, SHIFT, UNTIL, WANTED, look_slots
+from .arguments import BLOCK, CUT, GUESS, LANES, LOOK_FIELDS, LOW, SHIFT, UNTIL, WANTED, look_slots
 from .codec import STORAGE, all_helpers, helper_names
-
-BLOCK = 1024
-LANES = 64
-GROUP = 16
-"""Magnitudes that are passed over at once if none of them is in a look's bins."""
 
 _INFIX = {
     "add": "+",
@@ -80,6 +74,7 @@ class _Writer:
                 "import numpy as np",
                 "from numba import njit",
                 "",
+                "from mergec.compiler.kernels.blocks import *",
                 "from mergec.compiler.kernels.intrinsics import *",
                 "from mergec.compiler.kernels.words import *",
                 all_helpers(self.used),
@@ -254,86 +249,43 @@ class _Writer:
         for look in self.segment.looks:
             bits = "uint64" if self.wide else "uint32"
             yield f"look{look.selection} = stack_{bits}({BLOCK})"
-        if self.segment.sums:
-            yield f"lanes = {stack}({LANES})"
         for index in self.segment.sums:
             yield f"sum{index} = stack_float64({LANES})"
-            yield f"for j in range(np.uint64({LANES})):"
-            yield f"    sum{index}[j] = 0.0"
+            yield f"clear(sum{index})"
         places = look_slots(self.segment)
         for number, (look, place) in enumerate(zip(self.segment.looks, places, strict=True)):
             row = self._cut_row(look.selection)
             yield f"low{number} = {self.word}(cuts[{row}, {LOW}])"
-            yield f"shift{number} = cuts[{row}, {SHIFT}]"
             yield f"wanted{number} = np.int64(cuts[{row}, {WANTED}])"
-            yield f"guesses{number} = np.int64(cuts[{row}, {COUNT}])"
-            yield f"equals{number} = np.int64(0)"
-            yield f"for i in range({LOOK_FIELDS}):"
-            yield f"    sums[{place} + i] = 0.0"
+            yield f"seen{number} = np.int64(0)"
+            yield f"sums[{place}:{place + LOOK_FIELDS}] = 0.0"
             yield f"sums[{place}] = -1.0"
 
     def _block(self) -> Iterator[str]:
         """Add up a block; a short one is filled with zeros, which add nothing."""
         for index in self._staged():
-            yield f"for j in range(width, np.uint64({BLOCK})):"
-            yield f"    stage{index}[j] = {self.real}(0.0)"
+            yield f"fill(stage{index}, width, {self.real}(0.0))"
+        kind = "_wide" if self.wide else ""
         for index in self.segment.sums:
-            args = self.nodes[index].args
-            at = "j", "i + j"
-            term, more = (" * ".join(f"stage{arg}[{place}]" for arg in args) for place in at)
-            yield f"for j in range(np.uint64({LANES})):"
-            yield f"    lanes[j] = {term}"
-            yield f"for i in range(np.uint64({LANES}), np.uint64({BLOCK}), np.uint64({LANES})):"
-            yield f"    for j in range(np.uint64({LANES})):"
-            yield f"        lanes[j] += {more}"
-            yield f"for j in range(np.uint64({LANES})):"
-            yield f"    sum{index}[j] += np.float64(lanes[j])"
+            args = [f"stage{arg}" for arg in self.nodes[index].args]
+            if len(args) == 1:
+                yield f"add_sum{kind}(sum{index}, {args[0]})"
+            else:
+                yield f"add_dot(sum{index}, {args[0]}, {args[1]})"
         places = look_slots(self.segment)
         for number, (look, place) in enumerate(zip(self.segment.looks, places, strict=True)):
             row, name = self._cut_row(look.selection), f"look{look.selection}"
-            yield from self._guesses(number, row, name, place)
-            yield from self._bins(number, name)
-            yield from self._wanted(number, row, name, place)
-
-    def _guesses(self, number: int, row: int, name: str, place: int) -> Iterator[str]:
-        """Count what is above each guess and what is equal to it."""
-        index = "" if self.wide else "index_of_word"
-        yield f"for g in range(guesses{number}):"
-        yield f"    guess = {self.word}(cuts[{row}, {GUESS} + g])"
-        yield f"    above = {self.word}(0)"
-        yield f"    equal = {self.word}(0)"
-        yield "    for j in range(width):"
-        yield f"        above = above + {self.word}({self.word}({name}[j]) > guess)"
-        yield f"        equal = equal + {self.word}({self.word}({name}[j]) == guess)"
-        yield f"    sums[{place} + 1 + 2 * g] += np.float64({index}(above))"
-        yield f"    sums[{place} + 2 + 2 * g] += np.float64({index}(equal))"
-
-    def _bins(self, number: int, name: str) -> Iterator[str]:
-        """Count magnitudes in bins. Those outside are passed over a group at a time."""
-        bin_of = f"(({self.word}({name}[j]) - low{number}) >> {self.word}(shift{number}))"
-        inside = f"{bin_of} < {self.word}(bins.shape[1])"
-        index = bin_of if self.wide else f"index_of_word({bin_of})"
-        yield f"if shift{number} < np.uint64({OFF}):"
-        yield f"    for j in range(width, np.uint64({BLOCK})):"
-        yield f"        {name}[j] = {self._stored(f'low{number} - {self.word}(1)')}"
-        yield f"    for i in range(np.uint64(0), width, np.uint64({GROUP})):"
-        yield f"        hits = {self.word}(0)"
-        yield f"        for j in range(i, i + np.uint64({GROUP})):"
-        yield f"            hits = hits | {self.word}({inside})"
-        yield f"        if hits != {self.word}(0):"
-        yield f"            for j in range(i, i + np.uint64({GROUP})):"
-        yield f"                if {inside}:"
-        yield f"                    bins[{number}, {index}] += np.uint32(1)"
-
-    def _wanted(self, number: int, row: int, name: str, place: int) -> Iterator[str]:
-        """Find the wanted one of the magnitudes that are equal to the first guess."""
-        yield f"if wanted{number} > 0:"
-        yield f"    guess = {self.word}(cuts[{row}, {GUESS}])"
-        yield "    for j in range(width):"
-        yield f"        if {self.word}({name}[j]) == guess:"
-        yield f"            equals{number} += 1"
-        yield f"            if equals{number} == wanted{number}:"
-        yield f"                sums[{place}] = np.float64(start + first + np.int64(j))"
+            # not as literals: numba would compile the functions for each of them
+            where = f"np.int64({row}), sums, np.int64({place})"
+            yield f"count_guesses{kind}({name}, width, cuts, {where})"
+            shift = f"cuts[{row}, {SHIFT}]"
+            yield f"if wanted{number} > 0:"
+            guess = f"{self.word}(cuts[{row}, {GUESS}])"
+            known = f"start + first, wanted{number}, seen{number}"
+            yield f"    seen{number}, at = find_wanted{kind}({name}, width, {guess}, {known})"
+            yield f"    sums[{place}] = max(sums[{place}], at)"
+            # last: it fills up a short block
+            yield f"count_bins{kind}({name}, width, low{number}, {shift}, bins, np.int64({number}))"
 
     def _stored(self, text: str) -> str:
         """A magnitude's bits as the block holds them."""
@@ -341,10 +293,7 @@ class _Writer:
 
     def _results(self) -> Iterator[str]:
         for place, index in enumerate(self.segment.sums):
-            yield "total = 0.0"
-            yield f"for j in range(np.uint64({LANES})):"
-            yield f"    total += sum{index}[j]"
-            yield f"sums[{place}] = total"
+            yield f"sums[{place}] = in_order(sum{index})"
         yield from self._verdict(len(self.segment.sums) + LOOK_FIELDS * len(self.segment.looks))
 
     def _verdict(self, place: int) -> Iterator[str]:

@@ -68,6 +68,7 @@ def plan_json(plan: Plan, shown: Shown = lambda name: True) -> dict[str, Any]:
         "format_version": FORMAT_VERSION,
         "recipe": plan.bound.name,
         "recipe_sha256": recipe_digest(plan),
+        "seed": seed(plan),
         "threads": plan.threads,
         "limit_bytes": plan.limit,
         "peak_bytes": plan.peak_bytes,
@@ -76,6 +77,7 @@ def plan_json(plan: Plan, shown: Shown = lambda name: True) -> dict[str, Any]:
         "fixed_bytes": FIXED_BYTES,
         "binding": _binding(plan),
         "bytes_read": plan.bytes_read,
+        "bytes_read_most": plan.bytes_read_most,
         "bytes_written": plan.bytes_written,
         "bytes_spilled": plan.bytes_spilled,
         "loads": plan.loads,
@@ -132,6 +134,12 @@ def frontier(plan: Plan, machine: Machine) -> list[FrontierRow]:
             )
         )
     return rows
+
+
+def seed(plan: Plan) -> int | None:
+    """What random masks are drawn from; None where nothing is random."""
+    random = any(isinstance(n.op, Invoke) and n.op.keys for n in plan.optimised.nodes)
+    return plan.bound.settings.seed if random else None
 
 
 def operations(plan: Plan) -> dict[str, int]:

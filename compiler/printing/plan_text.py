@@ -9,7 +9,7 @@ from ..plan import Plan
 from ..selection import shown_path, source_name
 from .columns import UNLIMITED, paragraph, table
 from .memory_text import memory_text
-from .plan_facts import disks, dtypes_of, operations, recipe_digest
+from .plan_facts import disks, dtypes_of, operations, recipe_digest, seed
 from .stages import Shown, StageFacts, Stages
 from .units import count, decimal_size, duration
 
@@ -98,6 +98,12 @@ def _reasons_of(facts: StageFacts) -> Iterator[str]:
         yield f"{count(facts.folded, 'tensor')} taken from an input as they are"
 
 
+def _at_most(plan: Plan) -> str:
+    most = plan.bytes_read_most
+    more = f" ({decimal_size(most)} if thresholds take another look)"
+    return more if most > plan.bytes_read else ""
+
+
 def _figures(plan: Plan, stages: Stages, width: int) -> Iterator[str]:
     facts = stages.facts()
     reused = [stage for stage in facts if stage.uses > 1]
@@ -108,7 +114,7 @@ def _figures(plan: Plan, stages: Stages, width: int) -> Iterator[str]:
     spill = f" · spill {decimal_size(plan.bytes_spilled)}" if plan.bytes_spilled else ""
     yield from paragraph(
         "I/O",
-        f"read {decimal_size(plan.bytes_read)} · "
+        f"read {decimal_size(plan.bytes_read)}{_at_most(plan)} · "
         f"write {decimal_size(plan.bytes_written)} ({count(shards, 'file')}){spill}",
         width,
     )
@@ -124,6 +130,8 @@ def _figures(plan: Plan, stages: Stages, width: int) -> Iterator[str]:
             width,
         )
         head = ""
+    if (drawn := seed(plan)) is not None:
+        yield from paragraph("Seed", f"{drawn}; `set seed = …` draws other random masks", width)
     yield from paragraph("Warnings", f"{len(plan.warnings) or 'none'}", width)
 
 

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..gram import combine, length, on_gram, split
+from ..gram import VANISHING, combine, length, on_gram, split
 from ..method import Call, method
 from ..parameters import Factor
 from ..symbols import Tensor
-
-_VANISHING = 1e-7  # below it a mean direction or the sine of an angle is rounding alone
 
 
 def _simplify(call: Call) -> Call | int:
@@ -28,14 +26,14 @@ def mean_on_sphere(size: float, *values: float) -> list[float]:
     # from here on vectors are coefficients of the unit vectors u_i, and cosines are their Gram
     cosines = matrix * np.outer(inverse, inverse)
     mean = share
-    if length(mean, cosines) < max(tol, _VANISHING):
+    if length(mean, cosines) < max(tol, VANISHING):
         mean = np.eye(len(norms))[int(np.argmax(present))]
     mean = mean / length(mean, cosines)
     for _ in range(int(max_iter)):
         cosine = np.clip(cosines @ mean, -1.0, 1.0)
         theta = np.arccos(cosine)
         sine = np.sin(theta)
-        moves = present & (theta >= tol) & (sine > _VANISHING)  # no way leads to the antipode
+        moves = present & (theta >= tol) & (sine > VANISHING)  # no way leads to the antipode
         pull = np.where(moves, share * theta / np.where(moves, sine, 1.0), 0.0)
         tangent = pull - float(pull @ cosine) * mean
         step = length(tangent, cosines)

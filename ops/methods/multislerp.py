@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import MethodError
-from ..gram import combine, length, on_gram, split
+from ..gram import VANISHING, combine, length, on_gram, split
 from ..method import Call, method
 from ..parameters import Factor, Weight
 from ..symbols import Tensor
@@ -31,8 +31,9 @@ def interpolate(size: float, *values: float) -> list[float]:
     norms = np.sqrt(np.diag(matrix))
     direction = weights / np.where(norms + eps > 0.0, norms + eps, 1.0)
     size_of_mean = length(direction, matrix)
-    if size_of_mean < eps or size_of_mean == 0.0:
-        if len(weights) > 2 and norms.any():
+    if size_of_mean < max(eps, VANISHING):
+        of_all = float(np.abs(direction) @ norms)  # it would be, if nothing cancelled
+        if len(weights) > 2 and size_of_mean < VANISHING * of_all:
             raise MethodError("the weighted directions of the models cancel")
         return [float(w) for w in weights]
     # at the mean m of the directions the tangents add up to nothing: what is left is cos(eps) m
@@ -55,7 +56,7 @@ def multislerp(
     `normalize_weights`; u_i = X_i / (|X_i| + eps), m = Σ w_i u_i normalised. The tangents at m,
     T = Σ w_i (u_i - (u_i·m) m), are followed by τ = |T| + eps: (m cos τ + T sin τ / τ) Σ w_i |X_i|,
     plus b. T is 0 since m is the mean itself. One model is taken as it is. If |Σ w_i u_i| < eps,
-    two models are blended linearly, more have no result; where all X_i are 0 it is b.
+    models are blended linearly, unless directions of more than two cancel, which have no result.
 
     Source: Goddard, Multi-SLERP, arcee.ai 2025. Sweeps: one for the Gram matrix, one to write;
     memory: tiles.

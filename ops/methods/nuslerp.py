@@ -16,7 +16,7 @@ from ..whole import whole
 Array: TypeAlias = np.ndarray[Any, Any]
 
 _SMALLEST_SQUARE = 1e-14  # of a norm
-_FLAT = 1e-16  # sin² of an angle at which the blend is linear
+_FLAT = 1e-13  # sin² of an angle at which the blend is linear; float64 rounds it by 1e-15
 
 
 def _simplify(call: Call) -> Call | int:
@@ -63,7 +63,8 @@ def blend_columns(a: Any, b: Any, t: float) -> list[Any]:
     """The interpolation of two torch tensors along their first dimension."""
     import torch
 
-    first, second = (x.numpy(force=True).reshape(len(x) if x.ndim else 1, -1) for x in (a, b))
+    shape = (a.shape[0] if a.ndim else 1, math.prod(a.shape[1:]))
+    first, second = (x.numpy(force=True).reshape(shape) for x in (a, b))
     of_a, of_b = _shares(_products("ij,ij->j", first, second), t)
     result = first * of_a.astype(first.dtype)
     result += second * of_b.astype(first.dtype)

@@ -35,7 +35,7 @@ def least_interference(*arguments: Any) -> list[Any]:
         result += delta
     if result.ndim < 2:
         return [result / len(deltas)]
-    tau = result.view(result.shape[0], -1)
+    tau = result.view(result.shape[0], math.prod(result.shape[1:]))
     weight = tau.new_zeros((tau.shape[1], tau.shape[1]))
     pull = tau.new_zeros(tau.shape)
     for delta in deltas:
