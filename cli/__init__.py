@@ -1,10 +1,12 @@
 """The `mergec` command: flags -> calls of the Python API -> text, JSON and exit codes.
 
-Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 64 wrong usage, 130
-interrupted.
+Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 64 wrong usage; 130
+interrupted (129 by SIGHUP, 143 by SIGTERM).
 """
 
 from __future__ import annotations
+
+import os
 
 from .group import cli
 
@@ -13,4 +15,6 @@ __all__ = ["cli", "main"]
 
 def main() -> None:
     """Run the command line of this process and exit."""
+    # numpy's linear algebra has only small matrices here: its idle threads would cost 0.1 s
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     cli.main(prog_name="mergec")

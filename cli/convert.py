@@ -9,9 +9,12 @@ from pathlib import Path
 import click
 
 from ..api import read_recipe
-from ..compiler.signatures import signature_of
+from ..compiler.signatures import SIGNATURES
 from ..grammar import format_recipe, parse
+from ..grammar.defaults import with_defaults
+from ..grammar.diagnostics import Diagnostics
 from ..grammar.syntax import String
+from .failure import show_diagnostics
 from .options import file_argument
 from .references import map_references
 
@@ -29,7 +32,9 @@ def command(file: str) -> None:
     \b
     mergec convert mergekit.yaml > merge.merge
     """
-    recipe = parse(read_recipe(file), signature_of)
+    problems = Diagnostics()
+    recipe = with_defaults(parse(read_recipe(file), SIGNATURES), problems)
+    show_diagnostics(problems.warnings)
     folder = Path(file).parent
     click.echo(format_recipe(map_references(recipe, lambda s: _as_path(s, folder))), nl=False)
 

@@ -13,13 +13,14 @@ import click
 from ..compiler.printing.units import count, decimal_size
 from ..grammar import parse_text
 from ..grammar.diagnostics import SourceText
-from ..grammar.syntax import String
+from ..grammar.syntax import Recipe, Save, String
 from .check import command as check
+from .demo_folder import MODELS, refuse_foreign, write_files
 from .options import RecipeOptions
 from .plan import show_plan
 from .references import map_references
 from .run import execute
-from .tiny_models import write_tiny_model
+from .tiny_models import tiny_model
 
 RECIPE = "merge-14.merge"
 
@@ -30,7 +31,8 @@ RECIPE = "merge-14.merge"
 def command(ctx: click.Context, folder: Path | None) -> None:
     """Run a hierarchical merge of 16 generated models: checked, planned, and run.
 
-    Everything is put into FOLDER; without one into a temporary folder that is removed at the end.
+    Everything is put into FOLDER, where only what an earlier demo made is overwritten; without one
+    into a temporary folder that is removed at the end.
     """
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -46,11 +48,17 @@ def command(ctx: click.Context, folder: Path | None) -> None:
 
 def _demonstrate(ctx: click.Context, folder: Path) -> None:
     text = importlib.resources.files("mergec.examples").joinpath(RECIPE).read_text("utf-8")
-    recipe, models = folder / RECIPE, folder / "models"
-    recipe.write_text(text, encoding="utf-8")
-    references = _references(text)
+    syntax = parse_text(SourceText(RECIPE, text))
+    references, outputs = _references(syntax), _outputs(syntax)
+    files = {RECIPE: text.encode()}
+    for reference in references:
+        for name, content in tiny_model(reference).items():
+            files[f"{MODELS}/{reference}/{name}"] = content
+    refuse_foreign(folder, files, outputs, text)
+    recipe, models = folder / RECIPE, folder / MODELS
     _say(f"generate {count(len(references), 'model')} in {models}")
-    total = sum(write_tiny_model(models, reference) for reference in references)
+    write_files(folder, files)
+    total = sum(len(content) for name, content in files.items() if name != RECIPE)
     click.echo(f"{count(len(references), 'checkpoint')}, {decimal_size(total)}")
     _say(f"cat {shlex.quote(str(recipe))}")
     click.echo(text.rstrip())
@@ -67,7 +75,7 @@ def _demonstrate(ctx: click.Context, folder: Path) -> None:
         click.echo(path)
 
 
-def _references(text: str) -> list[str]:
+def _references(recipe: Recipe) -> list[str]:
     """The models that a recipe names, each once."""
     found: dict[str, None] = {}
 
@@ -75,8 +83,14 @@ def _references(text: str) -> list[str]:
         found[reference.value] = None
         return reference
 
-    map_references(parse_text(SourceText(RECIPE, text)), note)
+    map_references(recipe, note)
     return list(found)
+
+
+def _outputs(recipe: Recipe) -> list[str]:
+    """The paths that a recipe saves to."""
+    saves = (statement for statement in recipe.statements if isinstance(statement, Save))
+    return [save.path.value for save in saves if save.path is not None]
 
 
 def _say(command: str) -> None:

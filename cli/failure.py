@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import traceback
 from collections.abc import Sequence
@@ -55,6 +56,12 @@ def show_unexpected(error: BaseException) -> None:
     message = f"something unexpected happened: {type(error).__name__}: {said}"
     hint = "MERGEC_DEBUG=1 shows where; please report it with that"
     show_diagnostics([Diagnostic("E0900", message, hint=hint)])
+
+
+def show_interrupted() -> None:
+    """Say that a person or the system stopped us, if the terminal is still there to say it to."""
+    with contextlib.suppress(OSError):
+        _echo("interrupted: nothing unfinished is left behind", True)
 
 
 def show_usage(error: click.UsageError) -> None:

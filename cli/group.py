@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import importlib
 import os
@@ -14,7 +13,17 @@ import click
 
 from .. import __version__
 from ..grammar.diagnostics import MergecError, RunError, did_you_mean
-from .failure import FAILED, INTERRUPTED, USAGE, show_error, show_unexpected, show_usage
+from .failure import (
+    FAILED,
+    INTERRUPTED,
+    USAGE,
+    show_error,
+    show_interrupted,
+    show_unexpected,
+    show_usage,
+)
+from .signals import Stopped
+from .streams import check_streams, forget_stdout, is_from_stdout
 
 COMMANDS = {
     "check": ("check", "Check recipes: syntax, names, parameters, models' headers."),
@@ -71,6 +80,7 @@ class Commands(click.Group):
     ) -> NoReturn:
         """Run a command line and exit the process with its code."""
         try:
+            check_streams()
             code = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
             sys.stdout.flush()
         except click.UsageError as error:
@@ -83,26 +93,31 @@ class Commands(click.Group):
             show_error(error)
             code = FAILED
         except (click.Abort, KeyboardInterrupt):
-            click.echo("interrupted: nothing unfinished is left behind", err=True)
+            show_interrupted()
             code = INTERRUPTED
+        except Stopped as stopped:
+            show_interrupted()
+            code = stopped.code
         except OSError as error:
+            _show_os_error(error)
             code = FAILED
-            if error.errno == errno.EPIPE:
-                _forget_stdout()
-            elif error.filename is not None:
-                show_error(RunError.of("E0603", f"{error.filename}: {error.strerror}"))
-            else:
-                show_unexpected(error)
         except Exception as error:
             show_unexpected(error)
             code = FAILED
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _forget_stdout() -> None:
-    """Nobody reads our output any more: don't let the interpreter complain about it at its end."""
-    with contextlib.suppress(OSError, ValueError):  # not a real file, as in a test
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _show_os_error(error: OSError) -> None:
+    """Print what the machine refused; nothing where nobody reads our output any more."""
+    if error.errno == errno.EPIPE:
+        forget_stdout()
+    elif error.filename is not None:
+        show_error(RunError.of("E0603", f"{error.filename}: {error.strerror}"))
+    elif is_from_stdout(error):
+        forget_stdout()
+        show_error(RunError.of("E0603", f"can't write to stdout: {error.strerror}"))
+    else:
+        show_unexpected(error)
 
 
 @click.group(

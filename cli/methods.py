@@ -90,7 +90,8 @@ def _sources(method: Method) -> str:
 
 def _row(method: Method, parameter: Parameter) -> tuple[str, ...]:
     yaml = value_text(method.yaml[parameter.name]) if parameter.name in method.yaml else ""
-    return (f"  {parameter.name}", *_kind(parameter), _default(parameter) or "must be given", yaml)
+    given = "must be given" if parameter.required else "must be given; may lack tensors"
+    return (f"  {parameter.name}", *_kind(parameter), _default(parameter) or given, yaml)
 
 
 def _kind(parameter: Parameter) -> tuple[str, str]:
@@ -102,7 +103,12 @@ def _kind(parameter: Parameter) -> tuple[str, str]:
 
 
 def _default(parameter: Parameter) -> str | None:
-    return None if parameter.required else value_text(parameter.default)
+    return None if _must_be_given(parameter) else value_text(parameter.default)
+
+
+def _must_be_given(parameter: Parameter) -> bool:
+    """Whether a recipe must give it; of a model that isn't `required` some tensors may lack."""
+    return parameter.required or parameter.kind == "model"
 
 
 def _facts(method: Method) -> dict[str, Any]:
@@ -118,8 +124,8 @@ def _facts(method: Method) -> dict[str, Any]:
                 "name": p.name,
                 "kind": p.kind,
                 "per_source": p.per_source,
-                "required": p.required,
-                "default": None if p.required else p.default,
+                "required": _must_be_given(p),
+                "default": None if _must_be_given(p) else p.default,
                 "low": p.bounds.low,
                 "high": p.bounds.high,
                 "choices": list(p.choices),

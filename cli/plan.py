@@ -27,6 +27,7 @@ from ..compiler.printing.plan_text import plan_text
 from ..compiler.printing.schedule_text import kernels_text, schedule_text
 from ..compiler.printing.syntax_text import syntax_text
 from ..compiler.selection import select
+from ..grammar.diagnostics import RunError
 from .failure import show_diagnostics
 from .options import RecipeOptions, file_argument, json_option, recipe_options
 
@@ -220,4 +221,7 @@ def _write_page(plan: Plan, path: Path, measured: Path | None, again: str) -> No
         report = None if measured is None else json.loads(measured.read_text("utf-8"))
     except ValueError:
         raise click.UsageError(f"{measured} isn't what `mergec run --json` prints") from None
-    path.write_text(plan_page(plan, report, command=again), encoding="utf-8")
+    try:
+        path.write_text(plan_page(plan, report, command=again), encoding="utf-8")
+    except OSError as error:
+        raise RunError.of("E0603", f"can't write {path}: {error.strerror}") from None

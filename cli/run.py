@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import signal
+import logging
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import click
 
@@ -19,6 +16,7 @@ from ..runtime.report import Report
 from .failure import show_diagnostics
 from .options import RecipeOptions, file_argument, json_option, quiet_option, recipe_options
 from .plan import show_plan
+from .signals import terminable
 
 Backend = Literal["auto", "numba", "torch"]
 
@@ -71,7 +69,8 @@ def command(
 
 
 def execute(plan: Plan, backend: Backend, device: str, quiet: bool) -> Report:
-    """Run a plan with a display and a report on stderr, unless they aren't wanted."""
+    """Run a plan with a display, warnings and a report on stderr, unless they aren't wanted."""
+    logging.getLogger("mergec").setLevel(logging.ERROR if quiet else logging.WARNING)
     with terminable():
         if quiet:
             return api.run(plan, backend=backend, device=device)
@@ -80,20 +79,3 @@ def execute(plan: Plan, backend: Backend, device: str, quiet: bool) -> Report:
     for line in report_lines(report):
         click.echo(line, err=True)
     return report
-
-
-@contextmanager
-def terminable() -> Iterator[None]:
-    """Make SIGTERM stop a run as Ctrl-C does: what is under way is removed, and nothing else."""
-
-    def interrupt(number: int, frame: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -1,10 +1,9 @@
-"""References of a recipe -> tiny Mistral-like checkpoints for them in a mirror folder."""
+"""References of a recipe -> the files of tiny Mistral-like checkpoints for them."""
 
 from __future__ import annotations
 
 import json
 import zlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,25 +30,22 @@ _CONFIG = {
 }
 
 
-def write_tiny_model(mirror: Path, reference: str) -> int:
-    """Write `mirror/reference` in the Hub's layout, in bfloat16; returns its size in bytes.
+def tiny_model(reference: str) -> dict[str, bytes]:
+    """The files of a model in the Hub's layout, in bfloat16: their names and contents.
 
     All are fine-tunes of one base; what is particular to each depends on its name alone.
     """
-    folder = mirror / reference
-    folder.mkdir(parents=True, exist_ok=True)
     shapes = _shapes()
     layout = plan_layout([(name, bfloat16, shape) for name, shape in shapes.items()])
     (shard,) = layout.shards
     base = np.random.default_rng(0)
     own = np.random.default_rng(zlib.crc32(reference.encode()))
-    with (folder / shard.name).open("wb") as stream:
-        stream.write(shard.header)
-        for name, shape in shapes.items():
-            values = _values(base, name, shape) + _SPREAD * _noise(own, shape)
-            stream.write(_bfloat16_bits(values).tobytes())
-    (folder / "config.json").write_text(json.dumps(_CONFIG, indent=2) + "\n", encoding="utf-8")
-    return shard.size
+    parts = [shard.header]
+    for name, shape in shapes.items():
+        values = _values(base, name, shape) + _SPREAD * _noise(own, shape)
+        parts.append(_bfloat16_bits(values).tobytes())
+    config = json.dumps(_CONFIG, indent=2) + "\n"
+    return {shard.name: b"".join(parts), "config.json": config.encode()}
 
 
 def _shapes() -> dict[str, tuple[int, ...]]:

@@ -15,11 +15,13 @@ from .components import components
 from .lower import lower
 from .passes import optimise
 from .plan import Memory, Plan, Request, make_plan
-from .signatures import signature_of
+from .recursion import deep_recursion
+from .signatures import SIGNATURES
 
 Emit = Callable[[str, Any], None]
 
 
+@deep_recursion()
 def compile_recipe(
     source: SourceText,
     *,
@@ -43,7 +45,7 @@ def compile_recipe(
     Errors: RecipeError, CheckpointError, ResourceError, each with all problems found.
     """
     problems = Diagnostics()
-    recipe = parse(source, signature_of)
+    recipe = parse(source, SIGNATURES)
     emit("ast", recipe)
     bound = bind(recipe, Catalog(folder, models), overrides=overrides or {}, out=out)
     lowered = lower(bound, problems)

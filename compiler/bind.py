@@ -20,7 +20,7 @@ from .binding.terms import Imported
 from .bound import Bound, Expr, Output, Source, Stage
 from .catalog import Catalog
 from .checkpoint import Checkpoint
-from .signatures import signature_of
+from .signatures import SIGNATURES
 from .structure import children
 
 _NO_OVERRIDES: Mapping[str, str] = {}
@@ -28,7 +28,7 @@ _NO_OVERRIDES: Mapping[str, str] = {}
 
 def load_recipe(path: Path) -> Recipe:
     """The syntax tree of a recipe's file. Raises OSError, UnicodeDecodeError, RecipeError."""
-    return parse(SourceText(str(path), path.read_text("utf-8")), signature_of)
+    return parse(SourceText(str(path), path.read_text("utf-8")), SIGNATURES)
 
 
 def bind(
@@ -74,6 +74,7 @@ def bind(
     sources, stages = _reachable(finished)
     return Bound(
         name=Path(recipe.source.name).name,
+        imports=tuple(m.recipe.source for m in modules if m.recipe is not recipe),
         outputs=finished,
         settings=settings,
         sources=sources,

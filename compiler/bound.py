@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from ..grammar.diagnostics import Diagnostic, Span
+from ..grammar.diagnostics import Diagnostic, SourceText, Span
 from ..grammar.syntax import Pattern
 from ..ops.dtypes import DType, float32
 from ..ops.method import Method
@@ -198,9 +198,13 @@ class Output:
 
 @dataclass(frozen=True, eq=False)
 class Bound:
-    """A recipe ready to be lowered. `sources` by reference, in order of first use."""
+    """A recipe ready to be lowered. `sources` by reference, in order of first use.
+
+    imports: the texts of the imported files, each once; their names are paths.
+    """
 
     name: str
+    imports: tuple[SourceText, ...]
     outputs: tuple[Output, ...]
     settings: Settings
     sources: Mapping[str, Checkpoint]

@@ -122,6 +122,12 @@ class Catalog:
         )
 
 
+def asked_revision(reference: str) -> str | None:
+    """The branch, tag or commit that a reference to a Hub model names, such as `main`."""
+    hub = None if _LOCAL.match(reference) else _HUB_ID.fullmatch(reference)
+    return None if hub is None else hub["revision"]
+
+
 def _in_mirrors(mirrors: Sequence[Path], repo: str, revision: str | None) -> Iterator[Path]:
     for mirror in mirrors:
         if revision is not None:

@@ -24,6 +24,9 @@ TILE = 128 * 1024
 """Elements that a kernel is called on at once. Never a function of memory, threads or shards, so
 that sums are added up alike everywhere."""
 
+TILES_AT_ONCE = 4
+"""Tiles that are read and written at once: calls of the system are few, and buffers small."""
+
 MOST_INPUTS = 96
 """Outputs are joined by what they share up to this many distinct inputs; beyond, values are
 computed again, since a kernel of unbounded size could not be compiled."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from ..grammar import for_language
 from ..grammar.diagnostics import Diagnostics, Span, nearest
 from .bound import ByName, Expr, Matcher, Merge, Source, Stage
 
@@ -86,7 +87,11 @@ class Findings:
                 f"no arm gives `{what}` for {_count(names)}",
                 span,
                 notes=tuple(_listed(names)),
-                hint="add a default arm: `_: …`",
+                hint=for_language(
+                    span,
+                    "add a default arm: `_: …`",
+                    "end the list with a `value` without a `filter`, which is the default",
+                ),
             )
         self._report_unmatched(problems)
 
@@ -126,8 +131,9 @@ def _count(items: Sequence[str]) -> str:
 
 def _beyond_yaml(span: Span) -> str:
     """What a reader of YAML needs to know of a hint that YAML has no words for."""
-    is_yaml = span.source.name.endswith((".yaml", ".yml"))
-    return "; `mergec convert` makes a recipe of this YAML, where it can be said" if is_yaml else ""
+    return for_language(
+        span, "", "; `mergec convert` makes a recipe of this YAML, where it can be said"
+    )
 
 
 def _listed(items: Sequence[str]) -> list[str]:

@@ -33,17 +33,9 @@ from .bound import (
     evaluate,
 )
 from .findings import Findings
-from .graph import (
-    Graph,
-    Invocation,
-    Invoke,
-    Load,
-    Space,
-    TensorType,
-    tensor_type,
-)
+from .graph import Graph, Invocation, Invoke, Load, Space, TensorType, tensor_type
 from .random_streams import Streams
-from .structure import Structures
+from .structure import Structures, is_delta
 from .tied import tied_embedding
 
 _MISSING: Any = object()
@@ -171,7 +163,7 @@ class _Lowering:
         # a tensor that stands for the merge where nothing is merged: the base's, else the first
         standing = present[-1] if merge.base is not None and inputs[-1] is not None else present[0]
         if len(present) < len(inputs):
-            return self._lacking(merge, name, inputs, standing)
+            return self._lacking(merge, name, outer, inputs, standing)
         types = [self.graph.nodes[node].type for node in present]
         alike = types.count(types[0]) == len(types)
         if not alike and any(kind.shape != types[0].shape for kind in types):
@@ -223,7 +215,7 @@ class _Lowering:
         return self._unsliced(expr, name) if isinstance(expr, Sliced) else name
 
     def _lacking(
-        self, merge: Merge, name: str, inputs: list[int | None], standing: int
+        self, merge: Merge, name: str, outer: str, inputs: list[int | None], standing: int
     ) -> int | None:
         """What happens to a tensor that some inputs lack: `set missing` says."""
         policy = self.bound.settings.missing
@@ -234,7 +226,31 @@ class _Lowering:
                 if node is None
             ]
             self.findings.missing(merge, name, [expr for expr in lacking if expr is not None])
-        return None if policy == "skip" else standing
+        if policy == "skip":
+            return None
+        kind = self.graph.nodes[standing].type
+        if not kind.dtype.is_float or not (
+            merge.method.gives_delta or any(is_delta(row.value) for row in merge.rows)
+        ):
+            return standing
+        return self._without_delta(merge, name, outer, inputs, kind)
+
+    def _without_delta(
+        self, merge: Merge, name: str, outer: str, inputs: list[int | None], kind: TensorType
+    ) -> int | None:
+        """A difference or a sum that lacks a side: what isn't there has changed by nothing.
+
+        kind: the type of the side that is there. A delta with no model to add it to is no tensor.
+        """
+        delta = tensor_type(kind.shape, kind.dtype, "delta")
+        zero = self.graph.zero(delta, self.graph.origin(self._stage, merge.span))
+        if merge.method.gives_delta:
+            return zero
+        if kind.space == "delta" and not is_delta(merge):
+            return None
+        complete = [zero if node is None else node for node in inputs]
+        types = [self.graph.nodes[node].type for node in complete]
+        return self._invoke(merge, name, outer, complete, types, {})
 
     def _unmergeable(self, merge: Merge, name: str, present: list[int], standing: int) -> int:
         """Tensors without fractions aren't merged: they must be the same, and one is copied."""

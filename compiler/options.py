@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..ops.primitives import TABLE, Trait
-from .components import Component, Template
+from .components import TILES_AT_ONCE, Component, Template
 from .ordering.simulate import check_peak
 from .pool_passes import Pass
 from .program import ELEMENT_KINDS, Program, Segment, Sweep
@@ -300,20 +300,22 @@ def _option(
 
 
 def tile_bytes(component: Component, sweep: Sweep, spilled: frozenset[int]) -> int:
-    """Bytes of one worker's buffers in a sweep: a tile of all that it touches, and histograms."""
+    """Bytes of one worker's buffers in a sweep: tiles of all that it touches, and histograms."""
     program = component.template.program
-    tile = min(component.tile, max(1, component.numel))
-    width = sum(program.inputs[slot].itemsize for slot in sweep.reads)
+    numel = max(1, component.numel)
+    tile, at_once = min(component.tile, numel), min(component.tile * TILES_AT_ONCE, numel)
+    streamed = sum(program.inputs[slot].itemsize for slot in sweep.reads)
+    width = 0
     aside: set[int] = set()
     for segment in sweep.segments:
-        width += sum(program.outputs[number][1].itemsize for number in segment.writes)
+        streamed += sum(program.outputs[number][1].itemsize for number in segment.writes)
         width += ROW_SCRATCH * program.compute.itemsize * len(segment.rows)
         passed = {i for i in segment.fetches if program.nodes[i].name == "rows_item"}
         arguments = {i for row in segment.rows for i in program.nodes[row].args}
         aside |= passed | (arguments & set(segment.stores))
         aside |= spilled & {*segment.fetches, *segment.stores}
     width += program.compute.itemsize * len(aside)
-    return width * tile + WORKER_BIN_BYTES * _bins(sweep.segments)
+    return streamed * at_once + width * tile + WORKER_BIN_BYTES * _bins(sweep.segments)
 
 
 def histogram_bytes(sweep: Sweep) -> int:

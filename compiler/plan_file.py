@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -39,7 +38,8 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "sha256": _digest(plan.source.text),
             "text": plan.source.text,
             "imports": [
-                {"path": path, "sha256": _digest(text)} for path, text in sorted(_imports(plan))
+                {"path": os.path.abspath(imported.name), "sha256": _digest(imported.text)}
+                for imported in sorted(plan.bound.imports, key=lambda source: source.name)
             ],
         },
         "options": {
@@ -252,16 +252,6 @@ def _recipe_path(plan: Plan) -> str | None:
     if plan.source.name.startswith("<"):
         return None
     return os.path.abspath(os.path.expanduser(plan.source.name))
-
-
-def _imports(plan: Plan) -> Iterator[tuple[str, str]]:
-    """(path, text) of the imported files that stages and merges come from."""
-    spans = [origin.span for origin in plan.graph.origins]
-    spans += [stage.span for stage in plan.bound.stages]
-    texts = {span.source.name: span.source.text for span in spans if span is not None}
-    for name, text in texts.items():
-        if name != plan.source.name:
-            yield os.path.abspath(name), text
 
 
 def _digest(text: str) -> str:

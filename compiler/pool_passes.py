@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from ..grammar.diagnostics import RecipeError
+from ..grammar.diagnostics import RecipeError, Span
 from .components import Component
+from .graph import Graph, Invoke
 from .program import Program, Sweep, pool_looks
 from .sweeps import pool_sweep
 from .units import depends_on_sums
@@ -44,14 +45,15 @@ def pool_rounds(found: Sequence[Component]) -> Rounds:
     return rounds
 
 
-def pool_passes(component: Component, rounds: Rounds) -> tuple[Pass, ...]:
-    """The walks that find thresholds of whole models. Errors: RecipeError E0310."""
+def pool_passes(component: Component, rounds: Rounds, graph: Graph) -> tuple[Pass, ...]:
+    """The walks that find thresholds of whole models. Errors: RecipeError E0320."""
     program = component.template.program
     for index in program.pooled:
         if depends_on_sums(program, program.nodes[index].args[0]):
             raise RecipeError.of(
-                "E0310",
+                "E0320",
                 "`scope = model` can't look at a stage that itself needs sums over whole tensors",
+                span=_span_of(component, graph, index),
                 notes=(f"at `{component.targets[0][0].name}`",),
                 hint="save that stage first, and merge the saved model",
             )
@@ -66,6 +68,14 @@ def pool_passes(component: Component, rounds: Rounds) -> tuple[Pass, ...]:
 def pool_of(component: Component, selection: int) -> int:
     """The pool whose threshold a selection is."""
     return component.pools[int(component.template.program.nodes[selection].attr[0])]
+
+
+def _span_of(component: Component, graph: Graph, selection: int) -> Span | None:
+    """The place of the merge that a selection belongs to."""
+    pool = pool_of(component, selection)
+    nodes = (graph.nodes[index] for index in component.nodes)
+    merge = next(n for n in nodes if isinstance(n.op, Invoke) and pool in n.op.pools)
+    return graph.origins[merge.origin].span
 
 
 def _hanging(program: Program) -> dict[int, set[int]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ..grammar import for_language
 from ..grammar.diagnostics import Diagnostics
 from .bound import Choice, Expr, Merge, Sliced, Source, Stack, Stage
 from .layers import Layers
@@ -100,7 +101,11 @@ class Structures:
                     f"{part.span}: {layers.count} layers"
                     for part, layers in zip(inputs, found, strict=True)
                 ),
-                hint="give each a range of as many layers: `model[0:16]`",
+                hint=for_language(
+                    expr.span,
+                    "give each a range of as many layers: `model[0:16]`",
+                    "give each, under `slices`, a `layer_range` of as many layers",
+                ),
             )
         return found[0]
 
@@ -125,7 +130,11 @@ class Structures:
                 f"layers {start} to {stop} are outside the model, which has {layers.count}",
                 expr.span,
                 label=f"layers are numbered 0 to {layers.count - 1}",
-                hint=f"a range is half-open: `[0:{layers.count}]` is the whole model",
+                hint=for_language(
+                    expr.span,
+                    f"a range is half-open: `[0:{layers.count}]` is the whole model",
+                    f"`layer_range: [0, {layers.count}]` is the whole model",
+                ),
             )
         return min(start, layers.count), min(stop, layers.count)
 
@@ -143,6 +152,7 @@ class Structures:
 
     def _stacked_names(self, expr: Stack) -> dict[str, None]:
         """Leading tensors of the first part, every part's layers, trailing tensors of the last."""
+        self._check_shapes(expr)
         first, last = self.layers(expr.parts[0]), self.layers(expr.parts[-1])
         leading = [
             name
@@ -170,6 +180,41 @@ class Structures:
             offset += layers.count
         return found | dict.fromkeys(trailing)
 
+    def _check_shapes(self, expr: Stack) -> None:
+        """Report a model whose layers have no shape in common with those of the first part's.
+
+        The layers of one model may differ among themselves, so all of them are looked at.
+        """
+        first, *others = dict.fromkeys(first_source(part) for part in expr.parts)
+        shapes = self._layer_shapes(first)
+        for other in others:
+            wrong = [
+                f"{suffix}: {_listed(shapes[suffix])} and {_listed(found)}"
+                for suffix, found in self._layer_shapes(other).items()
+                if suffix in shapes and not found & shapes[suffix]
+            ]
+            if wrong:
+                self._problems.report(
+                    "E0318",
+                    f"the layers of `{first.reference}` and `{other.reference}` differ in shape",
+                    expr.span,
+                    notes=tuple(wrong),
+                    hint="only layers of one architecture and one width can be stacked",
+                )
+
+    def _layer_shapes(self, source: Source) -> dict[str, set[tuple[int, ...]]]:
+        """The shapes that each of a layer's tensors has in any of a checkpoint's layers."""
+        layers = self.layers(source)
+        found: dict[str, set[tuple[int, ...]]] = {}
+        for name, tensor in source.checkpoint.tensors.items():
+            if (place := layers.locate(name)) is not None:
+                found.setdefault(place.suffix, set()).add(tensor.shape)
+        return found
+
+
+def _listed(shapes: Iterable[tuple[int, ...]]) -> str:
+    return " or ".join(str(list(shape)) for shape in sorted(shapes))
+
 
 def merge_inputs(merge: Merge) -> list[Expr]:
     """A merge's inputs, the base first: it gives the result its names and shape."""
@@ -190,6 +235,21 @@ def first_source(expr: Expr) -> Source:
             case Choice():
                 expr = expr.arms[0][1]
     return expr
+
+
+def is_delta(expr: Expr) -> bool:
+    """Whether an expression is of the kind `delta`: its first operand tells where it's a merge."""
+    while not isinstance(expr, Source | Stack):
+        match expr:
+            case Stage() | Sliced():
+                expr = expr.value
+            case Merge():
+                if expr.method.gives_delta:
+                    return True
+                expr = expr.rows[0].value
+            case Choice():
+                expr = expr.arms[0][1]
+    return False
 
 
 def sources_of(expr: Expr) -> list[Source]:

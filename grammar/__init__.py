@@ -17,7 +17,7 @@ from .diagnostics import (
     Span,
 )
 from .formatter import format_recipe
-from .signature import Signature, SignatureOf
+from .signature import Signature, Signatures
 from .syntax import Recipe
 
 __all__ = [
@@ -30,9 +30,10 @@ __all__ = [
     "ResourceError",
     "RunError",
     "Signature",
-    "SignatureOf",
+    "Signatures",
     "SourceText",
     "Span",
+    "for_language",
     "format_recipe",
     "is_yaml",
     "parse",
@@ -46,12 +47,17 @@ def is_yaml(source: SourceText) -> bool:
     return source.name.lower().endswith((".yaml", ".yml"))
 
 
-def parse(source: SourceText, signature_of: SignatureOf) -> Recipe:
+def for_language(place: Span, merge: str, yaml: str) -> str:
+    """The words of a hint in the language that a place is written in."""
+    return yaml if is_yaml(place.source) else merge
+
+
+def parse(source: SourceText, signatures: Signatures) -> Recipe:
     """The syntax tree of a recipe in either language, chosen by the suffix of its name.
 
     Raises RecipeError with all syntax errors of the text.
     """
-    return parse_yaml(source, signature_of) if is_yaml(source) else parse_text(source)
+    return parse_yaml(source, signatures) if is_yaml(source) else parse_text(source)
 
 
 def parse_text(source: SourceText) -> Recipe:
@@ -61,8 +67,8 @@ def parse_text(source: SourceText) -> Recipe:
     return text.parse_text(source)
 
 
-def parse_yaml(source: SourceText, signature_of: SignatureOf) -> Recipe:
+def parse_yaml(source: SourceText, signatures: Signatures) -> Recipe:
     """The syntax tree of a recipe in mergekit's YAML. Raises RecipeError with all its errors."""
     from . import yaml_recipe
 
-    return yaml_recipe.parse_yaml(source, signature_of)
+    return yaml_recipe.parse_yaml(source, signatures)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -24,5 +24,5 @@ class Signature:
     defaults: Mapping[str, object]
 
 
-SignatureOf: TypeAlias = Callable[[str], Signature | None]
-"""Method name -> its signature, or None where no such method is known."""
+Signatures: TypeAlias = Mapping[str, Signature]
+"""Every method's signature by its name."""

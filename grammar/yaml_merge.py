@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import yaml
 
-from .diagnostics import Label, Span
-from .signature import Signature, SignatureOf
+from .diagnostics import Label, Span, did_you_mean
+from .signature import Signature, Signatures
 from .syntax import Block, Expr, Number, Row, Setting, Slice
 from .yaml_models import ModelReader
 from .yaml_nodes import Field, YamlReader, is_null
@@ -44,7 +44,7 @@ def merge_expression(
     document: yaml.Node,
     reader: YamlReader,
     models: ModelReader,
-    signature_of: SignatureOf,
+    signatures: Signatures,
 ) -> Expr | None:
     """The merge that a document describes; None (and at least one report) where it has errors."""
     if "merge_method" not in fields:
@@ -54,15 +54,10 @@ def merge_expression(
     if method is None:
         return None
     place = reader.span(fields["merge_method"].value)
-    signature = signature_of(method)
+    signature = signatures.get(method)
     if signature is None:
-        likely = method.lower().replace("-", "_")
-        reader.problems.report(
-            "E0201",
-            f"unknown method `{method}`",
-            place,
-            hint=f"did you mean `{likely}`?" if signature_of(likely) else None,
-        )
+        hint = did_you_mean(method, signatures) or "`mergec methods` lists them"
+        reader.problems.report("E0201", f"unknown method `{method}`", place, hint=hint)
         return None
     return _MergeReader(reader, models, method, place, signature).read(fields, document)
 

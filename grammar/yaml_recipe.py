@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import yaml
 
 from .diagnostics import Diagnostics, Label, SourceText, Span
-from .signature import SignatureOf
+from .signature import Signatures
 from .syntax import Expr, Let, Name, Recipe, Save, Set, Setting, Statement
 from .tokens import is_plain_name
 from .yaml_merge import merge_expression
@@ -55,10 +55,10 @@ class _Document:
     used: frozenset[str] = frozenset()
 
 
-def parse_yaml(source: SourceText, signature_of: SignatureOf) -> Recipe:
+def parse_yaml(source: SourceText, signatures: Signatures) -> Recipe:
     """The syntax tree of a recipe in mergekit 0.1.5's YAML.
 
-    signature_of: what each merge method's `base_model` and parameters mean.
+    signatures: what each merge method's `base_model` and parameters mean.
 
     Raises RecipeError with all errors of the file.
     """
@@ -73,7 +73,7 @@ def parse_yaml(source: SourceText, signature_of: SignatureOf) -> Recipe:
     for document in documents:
         models = ModelReader(reader, stages, input_dtype(document.fields, reader))
         document.value = merge_expression(
-            document.fields, document.node, reader, models, signature_of
+            document.fields, document.node, reader, models, signatures
         )
         asked = output_settings(document.fields, reader, models)
         document.used = frozenset(models.used)

@@ -41,14 +41,19 @@ class Buffers:
 
 
 class Room:
-    """A worker's buffers for tiles of one size in one sweep, used again for every such tile.
+    """A worker's buffers for some tiles in one sweep, used again for every so many.
 
+    count: elements that are read and written at once; tile: those that kernels take at once.
     arrays: the bits of each input. raw: (slot, its bytes, its item size) of each. inputs, outputs:
-    for each segment the buffers that its kernel takes, in its order; written: the outputs' bytes.
+    for each segment the buffers that its kernel takes, in its order; written: (output, its bytes)
+    of each.
     """
 
-    def __init__(self, buffers: Buffers, program: Program, sweep: Sweep, count: int) -> None:
+    def __init__(
+        self, buffers: Buffers, program: Program, sweep: Sweep, count: int, tile: int | None = None
+    ) -> None:
         self.count = count
+        self.tile = min(count, tile or count)
         self._buffers = buffers
         self._program = program
         self._position = 0
@@ -63,21 +68,26 @@ class Room:
             [self._take(program.outputs[number][1].name) for number in s.writes]
             for s in sweep.segments
         ]
-        self.written = [[data.view(np.uint8).data for data in group] for group in self.outputs]
+        self.written = [
+            (number, data.view(np.uint8).data)
+            for segment, group in zip(sweep.segments, self.outputs, strict=True)
+            for number, data in zip(segment.writes, group, strict=True)
+        ]
 
     @property
     def input_bytes(self) -> int:
-        """Bytes of all inputs' tiles."""
+        """Bytes of all inputs."""
         return sum(len(raw) for _, raw, _ in self.raw)
 
     def aside(self, index: int) -> Array:
         """Room for a value in the compute dtype that lives as long as its tile."""
         if index not in self._aside:
-            self._aside[index] = self._take(self._program.compute.name)
+            self._aside[index] = self._take(self._program.compute.name, self.tile)
         return self._aside[index]
 
-    def _take(self, dtype: str) -> Array:
+    def _take(self, dtype: str, count: int | None = None) -> Array:
         storage = _STORAGE[dtype]
-        data = self._buffers.bytes(self._position, self.count * storage.itemsize)
+        wanted = self.count if count is None else count
+        data = self._buffers.bytes(self._position, wanted * storage.itemsize)
         self._position += 1
         return data.view(storage)

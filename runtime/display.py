@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from ..compiler.kernels.cache_folder import is_lasting
 from ..compiler.plan import FIXED_BYTES, Plan
 from ..compiler.printing.columns import shortened, table
 from ..compiler.printing.units import binary_size, count, decimal_size, duration
@@ -127,7 +128,8 @@ class LineDisplay:
         self._pace.add(now, progress.bytes_done)
         if progress.compiling and not self._compiled:
             self._compiled = True
-            self._print("compiling kernels; the next run of this recipe finds them in the cache")
+            kept = "; the next run of this recipe finds them in the cache" if is_lasting() else ""
+            self._print(f"compiling kernels{kept}")
         if now < self._next:
             return
         self._next = now + LINE_SECONDS
@@ -199,13 +201,18 @@ def report_lines(report: Report) -> Iterator[str]:
         f"wrote {decimal_size(report.bytes_written)}"
     )
     if report.peak_bytes:
-        yield (
-            f"peak memory {binary_size(report.grown_bytes)} of buffers and held tensors "
-            f"(planned {binary_size(report.planned_bytes)}), "
-            f"{binary_size(report.peak_bytes)} in all"
-        )
+        yield _memory_line(report)
     if len(report.stages) > 1:
         yield from _stage_lines(report)
+
+
+def _memory_line(report: Report) -> str:
+    in_all = f"{binary_size(report.peak_bytes)} in all"
+    planned = f"(planned {binary_size(report.planned_bytes)})"
+    if not report.grown_bytes:
+        return f"peak memory {in_all}; buffers and held tensors too small to measure {planned}"
+    grown = binary_size(report.grown_bytes)
+    return f"peak memory {grown} of buffers and held tensors {planned}, {in_all}"
 
 
 def _stage_lines(report: Report) -> Iterator[str]:

@@ -36,7 +36,8 @@ class Report:
     planned_bytes: the plan's promise for buffers and held values; grown_bytes: the most that
     anonymous memory grew by while computing, kernels left out, which is what the promise is about.
     peak_bytes: the most resident memory of the whole process so far (VmHWM). Both are 0 where the
-    system doesn't tell. planned_seconds: the estimate.
+    system doesn't tell, grown_bytes also for a run too small to be seen. planned_seconds: the
+    estimate.
     """
 
     outputs: tuple[Path, ...]
@@ -55,8 +56,10 @@ class Report:
     stages: tuple[StageReport, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The report as plain data; what `mergec run --json` prints."""
+        """The report as plain data; what `mergec run --json` prints. What wasn't seen is null."""
         data = asdict(self) | {"outputs": [str(path) for path in self.outputs]}
+        for part in (data, *data["stages"]):
+            part["grown_bytes"] = part["grown_bytes"] or None
         return {"format_version": FORMAT_VERSION, **data}
 
 

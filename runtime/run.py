@@ -133,7 +133,7 @@ class _Run:
         copy_sidecars(base, output.folder)
         if config is not None:
             output.write_text("config.json", config)
-        text = json.dumps(manifest(self.plan, number, self.backend.name), indent=2)
+        text = json.dumps(manifest(self.plan, number, self.backend.name, output.folder), indent=2)
         output.write_text(MANIFEST_NAME, text + "\n")
 
     def _compute(self, folders: list[Path]) -> None:

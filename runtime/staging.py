@@ -2,9 +2,10 @@
 
     out/                 what was there before, untouched until commit
     .out.mergec-partial  everything is written here; locked by the process that writes
-    .out.mergec-old      the previous output, for the instant in which names change
+    .out.mergec-old      the previous output, while names change and its user's files are moved
 
-A run that is killed leaves only the partial folder, which the next run takes over.
+A run that is killed leaves the partial folder, which the next run takes over, or an old one with
+its manifest: that still holds files of its user, which the next run moves to where they belong.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from types import TracebackType
 
 from ..compiler.layout import Layout, Shard
 from ..grammar.diagnostics import MergecError, ResourceError, RunError, Span
+from .carry import MANIFEST_NAME, carry_over
 
-MANIFEST_NAME = "mergec.json"
+__all__ = ["MANIFEST_NAME", "StagedOutput", "check_space"]
 
 
 class StagedOutput:
@@ -82,7 +84,9 @@ class StagedOutput:
     def commit(self) -> None:
         """Flush everything to the disk and give it the final name, replacing an earlier output.
 
-        Errors: ResourceError E0503, RunError E0603; the earlier output is still there then.
+        What the user has put into the earlier output is kept.
+        Errors: ResourceError E0503, RunError E0603; the earlier output is still there then, or what
+        of it couldn't be moved to the new one.
         """
         if not (self.folder / MANIFEST_NAME).is_file():
             raise ValueError(f"an output is not complete without its {MANIFEST_NAME}")
@@ -94,8 +98,13 @@ class StagedOutput:
             message = f"can't finish {self.path}: {error.strerror}"
             raise RunError.of("E0603", message, span=self._span) from None
         self._committed = True
-        self._unlock()
-        shutil.rmtree(self._old, ignore_errors=True)
+        try:
+            self._leave_old()
+        except OSError as error:
+            message = f"{self.path} is written, but files stay in {self._old}: {error.strerror}"
+            raise RunError.of("E0603", message, span=self._span) from None
+        finally:
+            self._unlock()
 
     def discard(self) -> None:
         """Remove what was written; what was at `path` before stays. Harmless after a commit."""
@@ -166,12 +175,25 @@ class StagedOutput:
         self._lock = None
 
     def _recover(self) -> None:
-        """Undo a swap that was killed between its two renames."""
-        if self._old.is_dir():
-            if self.path.exists():
-                shutil.rmtree(self._old, ignore_errors=True)
-            else:
-                self._old.rename(self.path)
+        """Undo a swap that was killed between its two renames, or finish one killed after them."""
+        if not self._old.is_dir():
+            return
+        if (self.path / MANIFEST_NAME).is_file():
+            self._leave_old()
+        else:
+            self._old.rename(self.path)
+
+    def _leave_old(self) -> None:
+        """Carry the user's files over to the new output, then remove the old one.
+
+        Its manifest goes first: a folder without one has nothing left to be carried over.
+        """
+        manifest = self._old / MANIFEST_NAME
+        if manifest.is_file():
+            carry_over(self._old, self.path)
+            _flush_folders(self.path)
+            manifest.unlink()
+        shutil.rmtree(self._old, ignore_errors=True)
 
     def _refuse_foreign(self) -> None:
         if not self.path.exists():
@@ -257,6 +279,12 @@ def _flush_tree(folder: Path) -> None:
     for above, _, names in os.walk(folder, topdown=False):
         for path in [*(Path(above, name) for name in names), Path(above)]:
             _flush(path)
+
+
+def _flush_folders(folder: Path) -> None:
+    """Bring the names of all files to the disk itself; what others wrote needn't be readable."""
+    for above, _, _ in os.walk(folder):
+        _flush(Path(above))
 
 
 def _flush(path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ..compiler.components import Component
+from ..compiler.components import TILES_AT_ONCE, Component
 from ..compiler.kernels.arguments import COUNT, GUESS, OFF, SHIFT, WANTED, look_slots, sum_slots
 from ..compiler.plan import CHUNK
 from ..compiler.program import Look, Program, Segment, Sweep, expected_looks
@@ -96,14 +96,22 @@ class Walk:
         self._read_ahead(stop)
         bins = self._cleared(buffers)
         room: Room | None = None
-        for tile in range(first, stop):
-            count = self._count(tile)
+        for head in range(first, stop, TILES_AT_ONCE):
+            tiles = range(head, min(stop, head + TILES_AT_ONCE))
+            start, count = head * self._tile, sum(map(self._count, tiles))
             if count == 0:
                 continue
             if room is None or room.count != count:
-                room = Room(buffers, self._program, self.sweep, count)
-            sums = [part.sums[tile] for part in self.parts]
-            self._compute(tile * self._tile, room, self._scalars.cuts, sums, bins)
+                room = Room(buffers, self._program, self.sweep, count, self._tile)
+            self._read(start, room)
+            for tile in tiles:
+                at = slice(tile * self._tile - start, tile * self._tile - start + self._count(tile))
+                sums = [part.sums[tile] for part in self.parts]
+                self._compute(start, at, room, self._scalars.cuts, sums, bins)
+            for output, data in room.written:
+                place = start * self._program.outputs[output][1].itemsize
+                for writer in self._data.writers[output]:
+                    writer.write(place, data, aligned=True)
         self._add_bins(bins)
 
     def moved(self, first: int, stop: int) -> tuple[int, int]:
@@ -147,28 +155,41 @@ class Walk:
         """Elements of a tile."""
         return max(0, min(self._tile, self._component.numel - tile * self._tile))
 
-    def _compute(
-        self, start: int, room: Room, cuts: Array, sums: Sequence[Array], bins: Sequence[Array]
-    ) -> None:
-        """Read a tile into the room, put it through the kernels, and write what it gives."""
+    def _read(self, start: int, room: Room) -> None:
+        """Fill the room's inputs from an element on."""
         for slot, raw, size in room.raw:
             self._data.readers[slot].read(start * size, raw)
+
+    def _compute(
+        self,
+        first: int,
+        at: slice,
+        room: Room,
+        cuts: Array,
+        sums: Sequence[Array],
+        bins: Sequence[Array],
+    ) -> None:
+        """Put the tile that is at a place in the room through the kernels.
+
+        first: the tensor's index of the room's first element.
+        """
+        start, count = first + at.start, at.stop - at.start
         values: dict[int, Array] = {}
         keys = self._scalars.keys
         for number, part in enumerate(self.parts):
             segment, found = part.segment, sums[number]
             for index in segment.fetches:
                 if index not in values:
-                    values[index] = self._held_tile(index, room, start, read=True)
+                    values[index] = self._held_tile(index, room, start, count, read=True)
             for index in segment.stores:
                 if index not in values:
-                    values[index] = self._held_tile(index, room, start, read=False)
+                    values[index] = self._held_tile(index, room, start, count, read=False)
             part.kernel(
-                *room.inputs[number],
+                *[data[at] for data in room.inputs[number]],
                 *[values[index] for index in segment.fetches],
-                *room.outputs[number],
+                *[data[at] for data in room.outputs[number]],
                 *[values[index] for index in segment.stores],
-                room.count,
+                count,
                 start,
                 part.scalars,
                 keys,
@@ -178,12 +199,8 @@ class Walk:
             )
             if segment.checks and found[-1]:
                 loads = self._component.loads
-                checked = [(loads[slot], room.arrays[slot]) for slot in segment.checks]
+                checked = [(loads[slot], room.arrays[slot][at]) for slot in segment.checks]
                 raise nonfinite_error(checked, start)
-            for output, data in zip(segment.writes, room.written[number], strict=True):
-                place = start * self._program.outputs[output][1].itemsize
-                for writer in self._data.writers[output]:
-                    writer.write(place, data, aligned=True)
             for index in segment.stores:
                 if index in self.sweep.held:
                     self._data.held[index].put(start, values[index])
@@ -192,12 +209,12 @@ class Walk:
                     self._program, index, values, self._scalars, self._component.columns
                 )
 
-    def _held_tile(self, index: int, room: Room, start: int, read: bool) -> Array:
+    def _held_tile(self, index: int, room: Room, start: int, count: int, read: bool) -> Array:
         """A tile of a held value, or room for one that lives only as long as its tile."""
         held = self._data.held.get(index)
         if isinstance(held, InMemory):
-            return held.tile(start, room.count)
-        aside = room.aside(index)
+            return held.tile(start, count)
+        aside = room.aside(index)[:count]
         if isinstance(held, Spilled) and read:
             held.copy(start, aside)
         return aside
@@ -304,6 +321,7 @@ class Walk:
         room = Room(buffers, self._program, self.sweep, self._count(tile))
         sums = [np.zeros(p.sums.shape[1]) for p in self.parts]
         bins = [buffers.bins(i, p.segment.bins, False) for i, p in enumerate(self.parts)]
-        self._compute(tile * self._tile, room, cuts, sums, bins)
+        self._read(tile * self._tile, room)
+        self._compute(tile * self._tile, slice(0, room.count), room, cuts, sums, bins)
         search.settle(int(sums[at][place]))
         return room.input_bytes

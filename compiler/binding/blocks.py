@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from ...grammar import is_yaml, syntax
+from ...grammar import for_language, is_yaml, syntax
 from ...grammar.diagnostics import Diagnostics, Span, did_you_mean
 from ...ops import arithmetic
 from ...ops.method import Method, find_method, method_names
@@ -64,9 +64,10 @@ class Blocks:
             if setting.name == "base":
                 self._evaluator.evaluate(setting.value)
 
-    def suggest(self, name: str) -> str | None:
+    def suggest(self, name: str) -> str:
         """A hint that names the method or block that a misspelt name stands for."""
-        return did_you_mean(name, [*method_names(), *_SPECIAL])
+        known = [*method_names(), *_SPECIAL]
+        return did_you_mean(name, known) or "`mergec methods` lists them"
 
     def _merge(self, block: syntax.Block, method: Method) -> Term:
         what = f"a source of `{method.name}`"
@@ -104,7 +105,8 @@ class Blocks:
             if method.base == "required":
                 message = f"`{name}` needs a base model"
                 place = block.name_span
-                self._problems.report("E0303", message, place, hint='add `base = "…"`')
+                hint = for_language(place, 'add `base = "…"`', "`base_model: …` names it")
+                self._problems.report("E0303", message, place, hint=hint)
             return None, method.base != "required"
         base = self._evaluator.expression(
             self._evaluator.expect(setting.value, ("model",), f"the base of `{name}`")

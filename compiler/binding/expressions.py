@@ -43,7 +43,8 @@ class Expressions:
         """
         match node:
             case syntax.String():
-                return replace(node, value=self._interpolate(node.value, node))
+                text = self._interpolate(node.value, node)
+                return Unknown(node.span) if text is None else replace(node, value=text)
             case syntax.Name():
                 return self._name(node, words)
             case syntax.List():
@@ -98,12 +99,16 @@ class Expressions:
             case _:
                 return None
 
-    def _interpolate(self, text: str, node: syntax.String | syntax.Pattern) -> str:
+    def _interpolate(self, text: str, node: syntax.String | syntax.Pattern) -> str | None:
+        """The text with names in braces replaced; None where one of them has no text."""
         if "{" not in text or is_yaml(node.span.source):
             return text
-        return _INTERPOLATED.sub(lambda found: self._interpolated(found[1], node), text)
+        texts = {n: self._interpolated(n, node) for n in dict.fromkeys(_INTERPOLATED.findall(text))}
+        if None in texts.values():
+            return None
+        return _INTERPOLATED.sub(lambda found: texts[found[1]] or "", text)
 
-    def _interpolated(self, name: str, node: syntax.String | syntax.Pattern) -> str:
+    def _interpolated(self, name: str, node: syntax.String | syntax.Pattern) -> str | None:
         value = self.scope.use(name)
         text = None if value is None else self.as_text(value)
         if value is None:
@@ -113,7 +118,7 @@ class Expressions:
         elif text is None and not isinstance(value, Unknown):
             message = f"`{name}` is {describe(value)}, which can't be put into a string"
             self.problems.report("E0207", message, node.span)
-        return text or ""
+        return text
 
     def _name(self, node: syntax.Name, words: Collection[str]) -> Resolved:
         name = node.value
@@ -184,10 +189,9 @@ class Expressions:
     def _match(self, node: syntax.Match, words: Collection[str]) -> Resolved:
         arms: list[tuple[syntax.Arm, Resolved]] = []
         for arm in node.arms:
-            text = arm.pattern.text
-            if arm.pattern.kind == "glob":
-                text = self._interpolate(text, arm.pattern)
-            pattern = replace(arm.pattern, text=text)
+            pattern = arm.pattern
+            if pattern.kind == "glob":
+                pattern = replace(pattern, text=self._interpolate(pattern.text, pattern) or "")
             arms.append((replace(arm, pattern=pattern), self.evaluate(arm.value, words)))
         if any(isinstance(value, Unknown) for _, value in arms):
             return Unknown(node.span)

@@ -51,9 +51,9 @@ class Outputs:
         path, place = None, statement.span
         if statement.path is not None:
             evaluated = expressions.evaluate(statement.path)
-            assert isinstance(evaluated, syntax.String)
-            path, place = evaluated.value, statement.path.span
-            if not self._accepts(path, place):
+            place = statement.path.span
+            path = evaluated.value if isinstance(evaluated, syntax.String) else None
+            if path is None or not self._accepts(path, place):
                 value = None
         asked = _SettingsReader(expressions, self._problems).read(statement.settings)
         self._found.append((value, path, asked, place))
@@ -142,6 +142,8 @@ class _SettingsReader:
                     asked = replace(asked, shard_bytes=self._shard(value))
                 case "license":
                     asked = replace(asked, license=self._string("license", value))
+                    message = "`license` has no effect yet: no model card is written"
+                    self._problems.report("W0202", message, setting.span)
                 case "tokenizer":
                     self._tokenizer(value)
                     message = "`tokenizer` is not supported yet"

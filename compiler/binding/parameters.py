@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ...grammar import syntax
+from ...grammar import for_language, syntax
 from ...grammar.diagnostics import Diagnostics, Span, did_you_mean, nearest
 from ...ops.parameters import Parameter
 from ...ops.parameters import Value as Plain
@@ -125,7 +125,11 @@ class ParameterBinder:
                 found[name] = self.model(column.value, what)
             else:
                 message = f"each source of `{self.title}` needs a model for `{name}`"
-                hint = f'add `{name}="…"` after the source'
+                hint = for_language(
+                    row.span,
+                    f'add `{name}="…"` after the source',
+                    f"add `{name}: …` to the `parameters` of the source",
+                )
                 self.problems.report("E0302", message, row.span, hint=hint)
         return found
 
@@ -134,7 +138,11 @@ class ParameterBinder:
             "E0305",
             f"`{setting.name}` is for each source of `{self.title}`, not for all together",
             setting.name_span,
-            hint=f"write `{setting.name}=…` after each source",
+            hint=for_language(
+                setting.name_span,
+                f"write `{setting.name}=…` after each source",
+                f"write `{setting.name}: …` under the `parameters` of each source",
+            ),
         )
 
     def _find(self, setting: syntax.Setting) -> Parameter | None:
@@ -167,9 +175,13 @@ class ParameterBinder:
         if not parameter.required:
             return _normal(parameter, parameter.default)
         each = "each source of " if parameter.per_source else ""
-        hint = f"`{name}=…` after each source" if parameter.per_source else f"`{name} = …`"
+        hint = for_language(
+            place,
+            f"add `{name}=…` after each source" if parameter.per_source else f"add `{name} = …`",
+            f"add `{name}: …` to the `parameters` of {each and 'each source, or of '}the recipe",
+        )
         message = f"{each}`{self.title}` needs a value for `{name}`"
-        self.problems.report("E0302", message, place, hint=f"add {hint}")
+        self.problems.report("E0302", message, place, hint=hint)
         return None
 
 
@@ -212,7 +224,9 @@ def _gradient(
             "E0307",
             f"`{parameter.name}` can't be a gradient: it takes {_expected(parameter)}",
             place,
-            hint="only a number can change over the layers; a `match` picks by tensor name",
+            hint="only a number can change over the layers; "
+            + for_language(place, "a `match`", "a `filter`")
+            + " picks by tensor name",
         )
         return None
     if not value.items:

@@ -24,7 +24,14 @@ class References:
         self._problems = problems
 
     def open(self, reference: String) -> Source | None:
-        """The source of a reference; None if it can't be opened, which is reported once."""
+        """The source of a reference; None if it can't be opened, which is reported once.
+
+        Reports E0601 for an empty reference, and what the catalog finds wrong.
+        """
+        if not reference.value.strip():  # as a path it would be the recipe's own folder
+            hint = "a model is `org/name` on the Hub, or a path that begins with ./ ../ / or ~"
+            self._problems.report("E0601", "this names no model", reference.span, hint=hint)
+            return None
         catalog = self._catalog_of(reference.span.source)
         prefer_path = is_yaml(reference.span.source)
         key = (id(catalog), reference.value, prefer_path)

@@ -89,6 +89,9 @@ class StatementBinder:
                 self._param(statement, scope)
             case syntax.Set():
                 self.settings.set(statement, self._expressions.evaluate)
+                if self._outputs is None:
+                    message = "this `set` has no effect: only those of the importing recipe count"
+                    self._problems.report("W0202", message, statement.span)
             case syntax.Import():
                 self._import(statement, scope)
             case syntax.Version():
@@ -98,6 +101,8 @@ class StatementBinder:
         self._expressions.opening = statement.name in self._module.needed
         value: Resolved
         if statement.keep:
+            message = f"`keep` of `{statement.name}` has no effect yet: there is no cache"
+            self._problems.report("W0202", message, statement.span)
             value = self._expressions.expect(
                 statement.value, ("model", "delta"), "what `keep` stands after"
             )

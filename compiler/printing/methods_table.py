@@ -15,7 +15,9 @@ def methods_table() -> str:
         assert method is not None
         inputs = " + ".join(filter(None, [_BASE[method.base], _sources(method)]))
         parameters = [*method.columns, *method.settings]
-        listed = ", ".join(f"`{p.name}`" + ("" if not p.required else "*") for p in parameters)
+        listed = ", ".join(
+            f"`{p.name}`" + ("*" if p.required or p.kind == "model" else "") for p in parameters
+        )
         rows.append(f"| `{name}` | {inputs} | {listed} | {method.summary.rstrip('.')} |")
     return "\n".join(rows) + "\n"
 

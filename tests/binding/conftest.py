@@ -24,7 +24,7 @@ from mergec.compiler.bound import (
 )
 from mergec.compiler.catalog import Catalog
 from mergec.compiler.checkpoint import Checkpoint
-from mergec.compiler.signatures import signature_of
+from mergec.compiler.signatures import SIGNATURES
 from mergec.grammar import CheckpointError, Recipe, SourceText, Span, parse
 
 FOLDER = Path("/recipes")
@@ -63,9 +63,9 @@ def bind_text(catalog: FakeCatalog) -> Callable[..., Bound]:
         def load(path: Path) -> Recipe:
             if str(path) not in (files or {}):
                 raise FileNotFoundError(2, "No such file or directory")
-            return parse(SourceText(str(path), (files or {})[str(path)]), signature_of)
+            return parse(SourceText(str(path), (files or {})[str(path)]), SIGNATURES)
 
-        recipe = parse(SourceText(str(FOLDER / name), text), signature_of)
+        recipe = parse(SourceText(str(FOLDER / name), text), SIGNATURES)
         return bind(recipe, catalog, overrides=overrides or {}, out=out, load=load)
 
     return run

@@ -186,13 +186,3 @@ def test_inspect(invoke, models):
     result = invoke("inspect", "org/c", "-m", models)
     assert result.exit_code == 1
     assert "error[E0601]" in result.stderr
-
-
-def test_demo(invoke, tmp_path):
-    result = invoke("demo", tmp_path / "demo")
-    assert result.exit_code == 0, result.stderr
-    assert "16 checkpoints" in result.stdout
-    for step in ("check", "plan", "run"):
-        assert f"$ mergec {step} " in result.stdout
-    outputs = sorted(path.name for path in (tmp_path / "demo").glob("*-v0.?"))
-    assert outputs == ["Mistral-7B-Merge-14-v0.1", "Mistral-7B-Merge-14-v0.2"]

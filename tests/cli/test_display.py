@@ -111,3 +111,17 @@ def test_a_report_in_lines():
     assert " ".join(head.split()) == "stages steps time planned read planned memory planned"
     assert line == other
     assert line.startswith("core + out") and line.endswith("1.0 MiB  2.0 MiB")
+
+
+def test_memory_too_small_to_be_seen(plan):
+    stage = StageReport(("core",), 1, 1, 0.0, 0.0, 1, 1, 0, 2**20)
+    report = Report((), 1, 0.1, 0.1, 0.1, 1, 1, 1, 2**20, 0, 2**27, 0, "numba", (stage,))
+    line = list(report_lines(report))[2]
+    assert line == (
+        "peak memory 128.0 MiB in all; "
+        "buffers and held tensors too small to measure (planned 1.0 MiB)"
+    )
+    data = report.to_json()
+    assert data["grown_bytes"] is None
+    assert data["stages"][0]["grown_bytes"] is None
+    assert data["peak_bytes"] == 2**27

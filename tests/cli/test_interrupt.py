@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM stop a run cleanly: code 130, and the outputs are as they were."""
+"""Signals stop a run cleanly: the shells' exit codes, and the outputs are as they were."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from mergec.cli.signals import Stopped, terminable
 from support.checkpoints import sparse_checkpoint
 
 from .conftest import PROGRAM
@@ -25,8 +26,16 @@ def _heard() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_a_run(number: signal.Signals, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("numbers", "code"),
+    [
+        ([signal.SIGINT], 130),
+        ([signal.SIGTERM], 143),
+        ([signal.SIGHUP], 129),
+        ([signal.SIGTERM, signal.SIGHUP], 143),
+    ],
+)
+def test_a_signal_stops_a_run(numbers: list[signal.Signals], code: int, tmp_path: Path):
     for name in "ab":
         sparse_checkpoint(tmp_path / "models" / "org" / name, layers=4, hidden=1024)
     (tmp_path / "recipe.merge").write_text(RECIPE)
@@ -40,13 +49,43 @@ def test_a_signal_stops_a_run(number: signal.Signals, tmp_path: Path):
         command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
     ) as process:
         _wait_for(tmp_path / ".out.mergec-partial" / "model.safetensors", process)
-        process.send_signal(number)
+        for number in numbers:
+            process.send_signal(number)
+            time.sleep(0.05)
         _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert errors.rstrip().endswith("interrupted: nothing unfinished is left behind")
     assert "Traceback" not in errors
     assert [path.name for path in before.iterdir()] == ["mergec.json"]
     assert not (tmp_path / ".out.mergec-partial").exists()
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_an_ignored_signal_stays_ignored(handlers: None):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with terminable():
+        signal.raise_signal(signal.SIGHUP)
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+
+
+def test_a_failure_after_a_signal_is_that_signal(handlers: None):
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(Stopped) as caught, terminable():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            raise OSError("the terminal is gone")
+    assert caught.value.code == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+    with pytest.raises(OSError), terminable():
+        raise OSError("something else")
 
 
 def _wait_for(path: Path, process: subprocess.Popen[str]) -> None:

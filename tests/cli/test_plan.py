@@ -58,13 +58,14 @@ def planned(invoke, models, two):
 
 
 def test_the_text_says_what_is_not_fused_and_why(planned):
-    text = planned("--memory", "1GiB")
+    text = planned("--memory", "4GiB")
     assert re.search(r"├─ core  dare_ties of 2  used 2 times +21 +\S+ MB  held \(\d+\)", text)
     assert "tensors held in memory since two sweeps need it" in text
     assert "blend: 18 tensors" not in text  # what is written where it is computed needs no reason
     assert re.search(r"blend: \d+ tensors taken from an input as they are", text)
     assert "core computed once, used 2 times" in text
-    assert re.search(r"peak \S+ \S+ of 1.0 GiB, proved least for what it holds", text)
+    assert re.search(r"^Seed +0; `set seed", text, re.M)
+    assert re.search(r"peak \S+ \S+ of 4.0 GiB, proved least for what it holds", text)
     assert re.search(r"at \S+\.weight, step \d+ of \d+, sweep \d of 2: core \S+ MiB, tiles", text)
     assert re.search(r" {12}[▁▂▃▄▅▆▇█]+  █ is the peak, not the limit", text)
     assert re.search(r"^Time        about \S+ s on this machine", text, re.MULTILINE)
@@ -102,6 +103,7 @@ KEYS = {
     "format_version": int,
     "recipe": str,
     "recipe_sha256": str,
+    "seed": int,
     "threads": int,
     "limit_bytes": int,
     "peak_bytes": int,
@@ -110,6 +112,7 @@ KEYS = {
     "fixed_bytes": int,
     "binding": dict,
     "bytes_read": int,
+    "bytes_read_most": int,
     "bytes_written": int,
     "bytes_spilled": int,
     "loads": int,

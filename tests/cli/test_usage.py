@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -113,6 +114,35 @@ def test_a_reader_that_goes_away(models, recipe):
         process.stdout.close()
         assert process.wait(60) in (0, 1)  # 0 where all of it fitted into the pipe
         assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("command", ["methods", "--help", "fmt -", "plan", "run -q"])
+@pytest.mark.parametrize("problem", [">/dev/full", ">&-"])
+def test_a_stdout_that_takes_nothing(models, recipe, command, problem):
+    words = command.split() + (
+        [str(recipe), "-m", str(models)] if command in ("plan", "run -q") else []
+    )
+    result = subprocess.run(
+        f"{shlex.join([*PROGRAM, *words])} {problem}",
+        shell=True,
+        input="let a = 1\n",
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 1
+    reason = "it is closed" if problem == ">&-" else "No space left on device"
+    assert result.stderr == f"error[E0603]: can't write to stdout: {reason}\n"
+
+
+def test_closed_stdin_and_stderr_are_no_errors():
+    for command in ("methods 2>&-", "fmt - <&-"):
+        result = subprocess.run(
+            f"{shlex.join(PROGRAM)} {command}", shell=True, capture_output=True, check=False
+        )
+        assert result.returncode == 0, result.stderr
+        assert result.stderr == b""
 
 
 def test_no_colours_where_nobody_sees_them(program, tmp_path: Path):

@@ -154,5 +154,8 @@ def test_a_stage_that_needs_sums_is_refused(
         'let s = slerp { "./x"\n"./y"\nt = 0.3 }\n'
         'save ties { base = "./base"\ns weight=1 density=0.5\nscope = model } to "./out"'
     )
-    with pytest.raises(MergecError, match="E0310"):
+    with pytest.raises(MergecError) as caught:
         merged(text, tmp_path)
+    (problem,) = caught.value.diagnostics
+    assert problem.code == "E0320"
+    assert problem.span is not None and (problem.span.line, problem.span.column) == (4, 6)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mergec.compiler.signatures import signature_of
+from mergec.compiler.signatures import SIGNATURES
 from mergec.grammar import SourceText, parse
 from mergec.grammar.syntax import Import, String
 from support.checkpoints import tiny_mistral
@@ -36,7 +36,7 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def references(recipe: Path) -> set[str]:
     """The Hub models that a recipe and all that it imports name."""
-    tree = parse(SourceText(str(recipe), recipe.read_text(encoding="utf-8")), signature_of)
+    tree = parse(SourceText(str(recipe), recipe.read_text(encoding="utf-8")), SIGNATURES)
     found: set[str] = set()
     for node in _walk(tree.statements):
         if isinstance(node, Import):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from mergec.grammar import Signature, SignatureOf
+from mergec.grammar import Signature, Signatures
 
 _TIES = ("weight", "density"), ("lambda", "normalize", "rescale")
 _SIGNATURES = {
@@ -18,5 +18,5 @@ _SIGNATURES = {
 
 
 @pytest.fixture(scope="session")
-def signature_of() -> SignatureOf:
-    return _SIGNATURES.get
+def signatures() -> Signatures:
+    return _SIGNATURES

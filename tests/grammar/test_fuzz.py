@@ -37,9 +37,9 @@ PIECES = [
 ]
 
 
-def survive(name: str, text: str, signature_of) -> None:
+def survive(name: str, text: str, signatures) -> None:
     try:
-        recipe = parse(SourceText(name, text), signature_of)
+        recipe = parse(SourceText(name, text), signatures)
     except RecipeError as error:
         assert error.diagnostics and str(error)
         return
@@ -58,11 +58,11 @@ def mutate(text: str, rng: random.Random) -> str:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_mutated_recipes(seed: int, signature_of) -> None:
+def test_mutated_recipes(seed: int, signatures) -> None:
     rng = random.Random(seed)
     for _ in range(100):
-        survive("r.merge", mutate(rng.choice(RECIPES), rng), signature_of)
-        survive("r.yaml", mutate(YAML, rng), signature_of)
+        survive("r.merge", mutate(rng.choice(RECIPES), rng), signatures)
+        survive("r.yaml", mutate(YAML, rng), signatures)
 
 
 @settings(max_examples=300, deadline=None)

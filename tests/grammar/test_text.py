@@ -217,11 +217,11 @@ def test_comments_have_places() -> None:
     ]
 
 
-def test_the_file_name_chooses_the_language(signature_of) -> None:
+def test_the_file_name_chooses_the_language(signatures) -> None:
     text = "let a = 1"
-    assert parse(SourceText("a.merge", text), signature_of).statements
+    assert parse(SourceText("a.merge", text), signatures).statements
     with pytest.raises(Exception, match="must be a mapping"):
-        parse(SourceText("a.YML", text), signature_of)
+        parse(SourceText("a.YML", text), signatures)
 
 
 def test_the_grammar_has_no_conflicts() -> None:

@@ -7,7 +7,7 @@ from textwrap import dedent
 import pytest
 from mergec.grammar import (
     Recipe,
-    SignatureOf,
+    Signatures,
     SourceText,
     format_recipe,
     parse_text,
@@ -19,13 +19,13 @@ STAGE = "---\nmerge_method: passthrough\nmodels: [{model: s}]"
 HEAD = "merge_method: linear\nmodels: [{model: a, parameters: {weight: 1}}]\n"
 
 
-def read(text: str, signature_of: SignatureOf) -> Recipe:
-    return parse_yaml(SourceText("r.yaml", dedent(text)), signature_of)
+def read(text: str, signatures: Signatures) -> Recipe:
+    return parse_yaml(SourceText("r.yaml", dedent(text)), signatures)
 
 
-def check(yaml: str, expected: str, signature_of: SignatureOf) -> None:
+def check(yaml: str, expected: str, signatures: Signatures) -> None:
     """The YAML's tree is the text's, and its canonical text parses to it again."""
-    recipe = read(yaml, signature_of)
+    recipe = read(yaml, signatures)
     text = parse_text(SourceText("r.merge", dedent(expected)))
     assert _pathless(recipe) == _pathless(text)
     canonical = format_recipe(recipe)
@@ -40,7 +40,7 @@ def _pathless(recipe: Recipe) -> list[object]:
     ]
 
 
-def test_whole_models_against_a_base(signature_of: SignatureOf) -> None:
+def test_whole_models_against_a_base(signatures: Signatures) -> None:
     yaml = """\
         models:
           - model: base/b            # the base itself is no source
@@ -65,10 +65,10 @@ def test_whole_models_against_a_base(signature_of: SignatureOf) -> None:
           normalize = true
         } to "x" { dtype = bfloat16, tokenizer = union, chat_template = chatml }
         """
-    check(yaml, text, signature_of)
+    check(yaml, text, signatures)
 
 
-def test_slices_are_a_stack_of_merges(signature_of: SignatureOf) -> None:
+def test_slices_are_a_stack_of_merges(signatures: Signatures) -> None:
     yaml = """\
         slices:
           - sources:
@@ -96,10 +96,10 @@ def test_slices_are_a_stack_of_merges(signature_of: SignatureOf) -> None:
           }
         } to "x"
         """
-    check(yaml, text, signature_of)
+    check(yaml, text, signatures)
 
 
-def test_slices_with_a_base(signature_of: SignatureOf) -> None:
+def test_slices_with_a_base(signatures: Signatures) -> None:
     yaml = """\
         slices:
           - sources:
@@ -109,10 +109,10 @@ def test_slices_with_a_base(signature_of: SignatureOf) -> None:
         base_model: a
         """
     text = 'save stack { task_arithmetic { base = "a"[0:4], "b"[0:4] weight=1 } } to "x"'
-    check(yaml, text, signature_of)
+    check(yaml, text, signatures)
 
 
-def test_passthrough(signature_of: SignatureOf) -> None:
+def test_passthrough(signatures: Signatures) -> None:
     yaml = """\
         merge_method: passthrough
         slices:
@@ -124,12 +124,12 @@ def test_passthrough(signature_of: SignatureOf) -> None:
                   scale: [{filter: o_proj, value: 0.0}, {value: 1.0}]
         """
     text = 'save stack { "a"[0:4], "b"[2:4] scale=match { o_proj: 0.0, _: 1.0 } } to "x"'
-    check(yaml, text, signature_of)
+    check(yaml, text, signatures)
     yaml = "merge_method: passthrough\nmodels: [{model: a, parameters: {scale: 2}}]"
-    check(yaml, 'save passthrough { "a" scale=2 } to "x"', signature_of)
+    check(yaml, 'save passthrough { "a" scale=2 } to "x"', signatures)
 
 
-def test_the_nearest_level_comes_first_in_a_match(signature_of: SignatureOf) -> None:
+def test_the_nearest_level_comes_first_in_a_match(signatures: Signatures) -> None:
     yaml = """\
         merge_method: linear
         modules:
@@ -154,7 +154,7 @@ def test_the_nearest_level_comes_first_in_a_match(signature_of: SignatureOf) -> 
           }
         } to "x"
         """
-    check(yaml, text, signature_of)
+    check(yaml, text, signatures)
 
 
 @pytest.mark.parametrize(
@@ -173,23 +173,23 @@ def test_the_nearest_level_comes_first_in_a_match(signature_of: SignatureOf) -> 
         ("[0, 1e-1]", "[0, 0.1]"),
     ],
 )
-def test_values(value: str, expected: str, signature_of: SignatureOf) -> None:
+def test_values(value: str, expected: str, signatures: Signatures) -> None:
     yaml = f"""\
         merge_method: ties
         base_model: b
         models: [{{model: a}}]
         parameters: {{density: {value}}}
         """
-    check(yaml, f'save ties {{ base = "b", "a" density={expected} }} to "x"', signature_of)
+    check(yaml, f'save ties {{ base = "b", "a" density={expected} }} to "x"', signatures)
 
 
-def test_a_match_may_lack_a_default(signature_of: SignatureOf) -> None:
+def test_a_match_may_lack_a_default(signatures: Signatures) -> None:
     yaml = """\
         merge_method: linear
         models: [{model: a}]
         parameters: {weight: [{filter: mlp, value: 1}]}
         """
-    (save,) = read(yaml, signature_of).statements
+    (save,) = read(yaml, signatures).statements
     assert isinstance(save, Save) and isinstance(save.value, Block)
     (arm,) = save.value.rows[0].columns[0].value.arms  # type: ignore[union-attr]
     assert arm.pattern.text == "mlp"
@@ -207,12 +207,12 @@ def test_a_match_may_lack_a_default(signature_of: SignatureOf) -> None:
     ],
 )
 def test_rescale_is_a_rule(
-    method: str, given: str | None, expected: str | None, signature_of: SignatureOf
+    method: str, given: str | None, expected: str | None, signatures: Signatures
 ) -> None:
     parameters = f"parameters: {{rescale: {given}}}" if given else ""
     yaml = f"merge_method: {method}\nbase_model: b\nmodels: [{{model: a}}]\n{parameters}\n"
     setting = f", rescale = {expected}" if expected else ""
-    check(yaml, f'save {method} {{ base = "b", "a"{setting} }} to "x"', signature_of)
+    check(yaml, f'save {method} {{ base = "b", "a"{setting} }} to "x"', signatures)
 
 
 @pytest.mark.parametrize(
@@ -228,15 +228,15 @@ def test_rescale_is_a_rule(
     ],
 )
 def test_base_model(
-    method: str, base: str | None, models: str, expected: str, signature_of: SignatureOf
+    method: str, base: str | None, models: str, expected: str, signatures: Signatures
 ) -> None:
     listed = ", ".join(f"{{model: {model}}}" for model in models)
     yaml = f"merge_method: {method}\nmodels: [{listed}]\n"
     yaml += f"base_model: {base}\n" if base else ""
-    check(yaml, f'save {expected} to "x"', signature_of)
+    check(yaml, f'save {expected} to "x"', signatures)
 
 
-def test_model_references(signature_of: SignatureOf) -> None:
+def test_model_references(signatures: Signatures) -> None:
     yaml = """\
         merge_method: linear
         models:
@@ -245,10 +245,10 @@ def test_model_references(signature_of: SignatureOf) -> None:
           - model: 123
         """
     text = 'save linear { "org/a@main" + lora { "./l" }, "org/b", "123" } to "x"'
-    check(yaml, text, signature_of)
+    check(yaml, text, signatures)
 
 
-def test_tokenizer(signature_of: SignatureOf) -> None:
+def test_tokenizer(signatures: Signatures) -> None:
     yaml = (
         HEAD
         + """\
@@ -274,15 +274,15 @@ tokenizer:
           }
         }
         """
-    check(yaml, text, signature_of)
+    check(yaml, text, signatures)
     check(
         HEAD + "tokenizer: {source: org/m}\nchat_template: '{{ x }}'",
         'save linear { "a" weight=1 } to "x" { tokenizer = "org/m", chat_template = "{{ x }}" }',
-        signature_of,
+        signatures,
     )
 
 
-def test_documents_are_stages(signature_of: SignatureOf) -> None:
+def test_documents_are_stages(signatures: Signatures) -> None:
     yaml = """\
         merge_method: slerp
         models: [{model: second-stage}, {model: 1st}]
@@ -307,19 +307,19 @@ def test_documents_are_stages(signature_of: SignatureOf) -> None:
         let second_stage = linear { stage_1st weight=1, "org/x" weight=1 }
         save slerp { second_stage, stage_1st, t = 0.5 } to "x" { dtype = bfloat16 }
         """
-    check(yaml, text, signature_of)
+    check(yaml, text, signatures)
 
 
-def test_the_last_of_named_documents_is_saved(signature_of: SignatureOf) -> None:
+def test_the_last_of_named_documents_is_saved(signatures: Signatures) -> None:
     yaml = "name: base\n" + HEAD + "---\nname: base.\n" + HEAD.replace("model: a", "model: base")
-    recipe = read(yaml, signature_of)
+    recipe = read(yaml, signatures)
     let, save = recipe.statements
     assert isinstance(let, Let) and let.name == "stage_base"
     assert isinstance(save, Save) and save.path is None and isinstance(save.value, Block)
     assert save.value.rows[0].value == Name("stage_base", save.span)
 
 
-def test_anchors_and_merge_keys(signature_of: SignatureOf) -> None:
+def test_anchors_and_merge_keys(signatures: Signatures) -> None:
     yaml = """\
         merge_method: ties
         base_model: b
@@ -330,10 +330,10 @@ def test_anchors_and_merge_keys(signature_of: SignatureOf) -> None:
             parameters: {<<: *p, weight: 2}
         """
     text = 'save ties { base = "b", "a" weight=1 density=0.5, "c" weight=2 density=0.5 } to "x"'
-    check(yaml, text, signature_of)
+    check(yaml, text, signatures)
 
 
-def test_spans_are_places_in_the_yaml(signature_of: SignatureOf) -> None:
+def test_spans_are_places_in_the_yaml(signatures: Signatures) -> None:
     text = dedent(
         """\
         models:
@@ -345,7 +345,7 @@ def test_spans_are_places_in_the_yaml(signature_of: SignatureOf) -> None:
         merge_method: linear
         """
     )
-    (save,) = parse_yaml(SourceText("r.yaml", text), signature_of).statements
+    (save,) = parse_yaml(SourceText("r.yaml", text), signatures).statements
     assert isinstance(save, Save) and isinstance(save.value, Block)
     row = save.value.rows[0]
 
@@ -409,5 +409,5 @@ def test_spans_are_places_in_the_yaml(signature_of: SignatureOf) -> None:
         ),
     ],
 )
-def test_what_mergekit_takes_besides(yaml: str, text: str, signature_of: SignatureOf) -> None:
-    check(yaml + "\n", text + "\n", signature_of)
+def test_what_mergekit_takes_besides(yaml: str, text: str, signatures: Signatures) -> None:
+    check(yaml + "\n", text + "\n", signatures)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from mergec.grammar import RecipeError, SignatureOf, SourceText, parse_yaml
+from mergec.grammar import RecipeError, Signatures, SourceText, parse_yaml
 
 M = "models: [{model: a}]\n"
 L = "merge_method: linear\n"
@@ -18,6 +18,8 @@ CASES = [
     ("a: " + "[" * 5000, "E0109", 1, 1, "nested too deeply"),
     (M, "E0114", 1, 1, "needs a `merge_method`"),
     ("merge_method: lineer\n" + M, "E0201", 1, 15, "unknown method `lineer`"),
+    ("merge_method: lineer\n" + M, "E0201", 1, 15, "did you mean `linear`?"),
+    ("merge_method: quux\n" + M, "E0201", 1, 15, "`mergec methods` lists them"),
     ("merge_method: dare-ties\n" + M, "E0201", 1, 15, "did you mean `dare_ties`?"),
     ("merge_method:\n" + M, "E0114", 1, 14, "expected a value, found none"),
     (L + M + "dtyp: float32\n", "E0113", 3, 1, "did you mean `dtype`?"),
@@ -105,23 +107,23 @@ CASES = [
 ]
 
 
-def errors(text: str, signature_of: SignatureOf) -> RecipeError:
+def errors(text: str, signatures: Signatures) -> RecipeError:
     with pytest.raises(RecipeError) as caught:
-        parse_yaml(SourceText("r.yaml", text), signature_of)
+        parse_yaml(SourceText("r.yaml", text), signatures)
     return caught.value
 
 
 @pytest.mark.parametrize(("text", "code", "line", "column", "words"), CASES)
 def test_one_mistake_is_one_error(
-    text: str, code: str, line: int, column: int, words: str, signature_of: SignatureOf
+    text: str, code: str, line: int, column: int, words: str, signatures: Signatures
 ) -> None:
-    (found,) = errors(text, signature_of).diagnostics
+    (found,) = errors(text, signatures).diagnostics
     assert found.span is not None
     assert (found.code, found.span.line, found.span.column) == (code, line, column)
     assert words in str(found)
 
 
-def test_all_errors_at_once(signature_of: SignatureOf) -> None:
+def test_all_errors_at_once(signatures: Signatures) -> None:
     text = """\
 nmae: x
 merge_method: ties
@@ -131,7 +133,7 @@ models:
   - modle: b
 parameters: {t: [}
 """.replace("[}", "1}")
-    found = errors(text, signature_of).diagnostics
+    found = errors(text, signatures).diagnostics
     assert [(d.code, d.span.line) for d in found if d.span] == [
         ("E0113", 1),
         ("E0303", 2),
