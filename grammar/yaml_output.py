@@ -48,17 +48,22 @@ def input_dtype(fields: Mapping[str, Field], reader: YamlReader) -> Expr | None:
     """
     if not all(key in fields and not is_null(fields[key].value) for key in DTYPE_KEYS):
         return None
-    out, of_inputs = (reader.text(fields[key].value) for key in DTYPE_KEYS)
-    if of_inputs == out or of_inputs in ("float32", "float64"):
+    names = [_dtype_name(fields[key].value) for key in DTYPE_KEYS]
+    if names[0] == names[1] or names[1] in ("float32", "float64"):
         return None
     return _dtype(fields["dtype"], reader)
 
 
+def _dtype_name(node: yaml.Node) -> str:
+    return str(node.value).removeprefix("torch.")
+
+
 def _dtype(field: Field, reader: YamlReader) -> Expr | None:
-    text = reader.text(field.value)
-    text = text.removeprefix("torch.") if text else None
-    if text is None or is_dotted_name(text):
-        return Name(text, reader.span(field.value)) if text else None
+    if reader.text(field.value) is None:
+        return None
+    text = _dtype_name(field.value)
+    if is_dotted_name(text):
+        return Name(text, reader.span(field.value))
     reader.complain(
         field.value, f"`{text}` isn't a dtype", "dtypes are `float32`, `float16`, `bfloat16`"
     )

@@ -375,6 +375,11 @@ def test_spans_are_places_in_the_yaml(signatures: Signatures) -> None:
             "merge_method: passthrough\nmodels: [{model: a}]\ndtype: torch.float16",
             'save passthrough { "a" } to "x" { dtype = float16 }',
         ),
+        (
+            "merge_method: passthrough\nmodels: [{model: a}]\n"
+            "dtype: torch.bfloat16\nout_dtype: bfloat16",
+            'save passthrough { "a" } to "x" { dtype = bfloat16 }',
+        ),
         # a stage is rounded where it has another dtype than the result
         (
             f"name: s\n{HEAD}dtype: bfloat16\n{STAGE}",
