@@ -283,8 +283,9 @@ class _Lowering:
                 merge, [self._inner(r.value, name) or name for r in merge.rows]
             )
         origin = self.graph.origin(self._stage, merge.span)
-        position = self._position(merge, name) if self._varies(merge) else 0.0
-        known = None if self._varies(merge) == "by name" else (merge, position)
+        varies = self._varies(merge)
+        position = self._position(merge, name) if varies else 0.0
+        known = None if varies == "by name" else (merge, position)
         invocation = self._invocations.get(known) if known else None
         if invocation is not None:
             pools = self._pools_of(merge, invocation)

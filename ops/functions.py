@@ -130,6 +130,27 @@ def cut_magnitude(selection: Selection) -> Scalar:
     return apply("cut_magnitude", selection)  # type: ignore[no-any-return]
 
 
+def kth_magnitude(x: Tensor, rank: Callable[[Any], Any], pool: int | None = None) -> Any:
+    """The magnitude of a rank among those of x, the largest being the first.
+
+    rank: gives it for the number of elements, or of a `pool`'s.
+    """
+    return cut_magnitude(largest(x, rank(numel(x, pool)), pool))
+
+
+def in_order(
+    x: Tensor, place: Callable[[Any], Any], pools: tuple[int | None, int | None] = (None, None)
+) -> Any:
+    """The element at a place in ascending order, from 0 on, which the number of elements gives.
+
+    Where it is at least 0 it is found from the top, and the cut among the negative magnitudes is 0;
+    else the other way round.
+    """
+    above = kth_magnitude(maximum(x, 0.0), lambda n: n - place(n), pools[0])
+    below = kth_magnitude(minimum(x, 0.0), lambda n: place(n) + 1.0, pools[1])
+    return above - below
+
+
 def on_host(function: Callable[..., Sequence[float]], count: int, *args: Any) -> list[Any]:
     """`count` scalars that a plain function of floats gives, as an iteration on a Gram matrix.
 

@@ -50,11 +50,9 @@ def call_whole(
         return torch.from_numpy(held[i].reshape(shape))
 
     real = getattr(torch, program.compute.name)
-    allowed = (
-        [] if program.refuses_nonfinite else [i for i in program.nodes[index].args if i in held]
-    )
-    if 0 in shape or not all(np.isfinite(held[i]).all() for i in allowed):
-        # where it is allowed, what isn't a number makes all of a decomposition so
+    args = [held[i] for i in program.nodes[index].args if i in held]
+    finite = program.refuses_nonfinite or all(np.isfinite(array).all() for array in args)
+    if 0 in shape or not finite:  # where that is allowed, it makes all of a decomposition NaN
         return {
             item: np.full(math.prod(shape), np.nan, np.dtype(program.compute.name))
             for item, _ in _items(program, index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from ..compiler.bound import Choice, Expr, Merge, Sliced, Source, Stack, Stage
@@ -66,10 +67,8 @@ def _dtype(plan: Plan, number: int) -> DType | None:
     sizes: dict[DType, int] = {}
     for _, node in plan.optimised.writes():
         if isinstance(node.op, Write) and node.op.output == number and node.type.dtype.is_float:
-            count = 1
-            for size in node.type.shape:
-                count *= size
-            sizes[node.type.dtype] = sizes.get(node.type.dtype, 0) + count
+            dtype = node.type.dtype
+            sizes[dtype] = sizes.get(dtype, 0) + prod(node.type.shape)
     return max(sizes, key=lambda dtype: sizes[dtype], default=None)
 
 

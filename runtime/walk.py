@@ -98,14 +98,15 @@ class Walk:
         room: Room | None = None
         for head in range(first, stop, TILES_AT_ONCE):
             tiles = range(head, min(stop, head + TILES_AT_ONCE))
-            start, count = head * self._tile, sum(map(self._count, tiles))
-            if count == 0:
+            start = head * self._tile
+            count = min(len(tiles) * self._tile, self._component.numel - start)
+            if count <= 0:
                 continue
             if room is None or room.count != count:
                 room = Room(buffers, self._program, self.sweep, count, self._tile)
             self._read(start, room)
-            for tile in tiles:
-                at = slice(tile * self._tile - start, tile * self._tile - start + self._count(tile))
+            for offset, tile in zip(range(0, count, self._tile), tiles, strict=True):
+                at = slice(offset, min(offset + self._tile, count))
                 sums = [part.sums[tile] for part in self.parts]
                 self._compute(start, at, room, self._scalars.cuts, sums, bins)
             for output, data in room.written:

@@ -4,7 +4,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..functions import cut_magnitude, floor, largest, maximum, numel, on_rows, where
+from ..functions import floor, in_order, on_rows, where
 from ..method import Call, method
 from ..symbols import Tensor
 
@@ -40,18 +40,10 @@ def arcee_fusion(x: Tensor, base: Tensor) -> Tensor:
     """
     (divergence,) = on_rows(divergence_of_rows, 1, x, base)
     score = abs(x - base) * divergence
-    low, middle, high = (_order_statistic(score, share) for share in (0.25, 0.5, 0.75))
+
+    def quantile(share: float) -> Any:  # rounding makes some scores negative
+        return in_order(score, lambda n: floor(share * (n - 1.0)))
+
+    low, middle, high = quantile(0.25), quantile(0.5), quantile(0.75)
     threshold = middle + 1.5 * (high - low)
     return base + where(score >= threshold, x - base, 0.0)  # type: ignore[no-any-return]
-
-
-def _order_statistic(score: Tensor, share: float) -> Any:
-    """Element ⌊share · (n-1)⌋ of the scores in ascending order.
-
-    Rounding makes some scores negative. Where the element is at least 0 it is found from the top,
-    and the cut among the negative magnitudes is 0; else the other way round.
-    """
-    place = floor(share * (numel(score) - 1.0))
-    above = largest(maximum(score, 0.0), numel(score) - place)
-    below = largest(maximum(-score, 0.0), place + 1.0)
-    return cut_magnitude(above) - cut_magnitude(below)

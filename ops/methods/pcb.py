@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from ..exponentials import expm1, tanh
-from ..functions import cut_magnitude, floor, largest, maximum, minimum, numel, where
+from ..functions import floor, in_order, kth_magnitude, maximum, minimum, where
 from ..gram import combine
 from ..method import method
 from ..parameters import Bounds, Factor
@@ -43,10 +43,9 @@ def pcb(
     """
     numbers = iter(range(5 * len(xs)))
 
-    def cut_at(x: Any, rank: Callable[[Any], Any]) -> Any:
-        """The magnitude of x at a rank from the largest, which n gives."""
-        pool = next(numbers) if scope == "model" else None
-        return cut_magnitude(largest(x, rank(numel(x, pool)), pool))
+    def pool() -> int | None:
+        """A number for one more threshold, where thresholds are the model's."""
+        return next(numbers) if scope == "model" else None
 
     def place(n: Any) -> Any:
         return minimum(floor(n * (1.0 - ratio)), n - 1.0)
@@ -56,16 +55,16 @@ def pcb(
     merged: Any = 0.0
     weight: Any = 0.0
     for delta in vectors:
-        low = cut_at(delta, lambda n: n - floor(n * clip))
-        high = cut_at(delta, lambda n: n - maximum(floor(n * (1.0 - clip)) - 1.0, 0.0))
+        low = kth_magnitude(delta, lambda n: n - floor(n * clip), pool())
+        high = kth_magnitude(
+            delta, lambda n: n - maximum(floor(n * (1.0 - clip)) - 1.0, 0.0), pool()
+        )
         clamped = minimum(maximum(abs(delta), low), high)
         share = (clamped - low) / where(high > low, high - low, 1.0)
         own = 1.0 / (expm1((1.0 - share * share) * float(len(xs))) + 1.0)  # up to a factor
         score = own * tanh(delta * together)
-        above, below = maximum(score, 0.0), minimum(score, 0.0)
-        # one of the two is 0: the score at the position, whatever its sign
-        cut = cut_at(above, lambda n: n - place(n)) - cut_at(below, lambda n: place(n) + 1.0)
-        top = cut_at(above, lambda n: 1.0)
+        cut = in_order(score, place, (pool(), pool()))
+        top = kth_magnitude(maximum(score, 0.0), lambda n: 1.0, pool())
         won = maximum(score - cut, 0.0) / where(top > cut, top - cut, 1.0)
         merged = merged + where(delta < 0.0, -clamped, clamped) * won
         weight = weight + won
