@@ -24,8 +24,8 @@ class Stopped(Exception):
 def terminable() -> Iterator[None]:
     """Make these signals interrupt the block, and raise Stopped once it has cleaned up.
 
-    More of them are ignored meanwhile: a service manager sends both. What is ignored already stays
-    so, such as SIGHUP under nohup.
+    More of them are ignored from then on, until the process has ended: a service manager sends
+    both. What is ignored already stays so, such as SIGHUP under nohup.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -38,7 +38,7 @@ def terminable() -> Iterator[None]:
     def interrupt(number: int, frame: object) -> NoReturn:
         received.append(number)
         for each in before:
-            signal.signal(each, signal.SIG_IGN)
+            signal.signal(each, _hear_nothing)
         raise KeyboardInterrupt
 
     for number in before:
@@ -51,4 +51,8 @@ def terminable() -> Iterator[None]:
         raise
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if received else handler)
+
+
+def _hear_nothing(number: int, frame: object) -> None:
+    """Ignore a signal that may be waiting already, of which Python complains under SIG_IGN."""
