@@ -21,8 +21,9 @@ from .pool_passes import pool_passes, pool_rounds
 from .printing.units import binary_size, count
 from .structure import Structures
 
-FIXED_BYTES = 170 * 2**20
-"""What the process holds before any buffer: the interpreter, numpy, numba and its kernels."""
+FIXED_BYTES = 110 * 2**20
+"""What the process holds before any buffer: the interpreter, numpy, LLVM. numba, which compiles
+kernels the first time, takes 80 MiB more."""
 
 CHUNK = 16
 """Tiles that a worker takes at once."""

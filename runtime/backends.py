@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Callable
 from typing import Literal, Protocol
 
-from ..compiler.kernels.cache import is_cached, load_kernel
+from ..compiler.kernels.cache import find_kernel, is_cached
 from ..compiler.kernels.source import kernel_source
 from ..compiler.program import Program, Segment
 from ..grammar.diagnostics import ResourceError
@@ -44,11 +44,11 @@ class NumbaBackend:
     def _load(self, program: Program, segment: Segment, busy: Busy) -> Callable[..., None]:
         source = kernel_source(program, segment)
         if is_cached(source):
-            return load_kernel(source)
+            return find_kernel(source)
         busy(True)
         try:
             self.compiled += 1
-            return load_kernel(source)
+            return find_kernel(source)
         finally:
             busy(False)
 

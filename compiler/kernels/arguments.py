@@ -23,6 +23,9 @@ CUT_FIELDS = GUESS + MOST_GUESSES
 OFF = 64
 LOOK_FIELDS = 1 + 2 * MOST_GUESSES
 
+ARRAYS = ("float64", "uint64", "uint64", "float64", "uint32")
+"""The types of a kernel's last arguments: scalars, keys, cuts, sums, bins."""
+
 BLOCK = 1024
 LANES = 64
 """Elements that sums and looks take at once, and partial sums that a sum has."""

@@ -84,9 +84,9 @@ def _looks(bits: Any, index: Any, stored: Any) -> tuple[Any, Any, Any]:
 
     @_compiled
     def count_guesses(look: Any, width: Any, cuts: Any, row: Any, sums: Any, place: Any) -> None:
-        """Count what is above each guess and what is equal to it."""
-        for g in range(np.int64(cuts[row, COUNT])):
-            guess = bits(cuts[row, GUESS + g])
+        """Count what is above each guess and what is equal to it; the row's cuts begin at `row`."""
+        for g in range(np.int64(cuts[row + COUNT])):
+            guess = bits(cuts[row + GUESS + g])
             above = bits(0)
             equal = bits(0)
             for j in range(width):
@@ -96,11 +96,13 @@ def _looks(bits: Any, index: Any, stored: Any) -> tuple[Any, Any, Any]:
             sums[place + 2 + 2 * g] += np.float64(index(equal))
 
     @_compiled
-    def count_bins(look: Any, width: Any, low: Any, shift: Any, bins: Any, number: Any) -> None:
-        """Count magnitudes in bins. Those outside are passed over a group at a time."""
+    def count_bins(
+        look: Any, width: Any, low: Any, shift: Any, bins: Any, first: Any, count: Any
+    ) -> None:
+        """Count magnitudes in `count` bins from `first` on; others are passed over in groups."""
         if shift >= np.uint64(OFF):
             return
-        most = bits(bins.shape[1])
+        most = bits(count)
         for j in range(width, np.uint64(BLOCK)):
             look[j] = stored(low - bits(1))
         for i in range(np.uint64(0), width, np.uint64(GROUP)):
@@ -111,7 +113,7 @@ def _looks(bits: Any, index: Any, stored: Any) -> tuple[Any, Any, Any]:
                 for j in range(i, i + np.uint64(GROUP)):
                     place = (bits(look[j]) - low) >> bits(shift)
                     if place < most:
-                        bins[number, index(place)] += np.uint32(1)
+                        bins[first + index(place)] += np.uint32(1)
 
     @_compiled
     def find_wanted(look: Any, width: Any, guess: Any, first: Any, wanted: Any, seen: Any) -> Any:

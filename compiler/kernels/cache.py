@@ -1,32 +1,25 @@
-"""Kernel source -> callable: compiled once by numba, kept on disk by the hash of its text.
+"""Kernel source -> callable: compiled once, its object code kept on disk by the hash of its text.
 
-Each entry of the cache is checked against the digest that was taken when it was compiled before
-numba loads it, and recompiled where it doesn't match.
+An entry begins with the digest of its object code: one that doesn't match is compiled again.
 """
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import importlib.util
-import json
 import os
-import shutil
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeAlias
 
 from .cache_folder import cache_folder, nowhere, temporary_folder, writable_folder
+from .native import NativeKernel, compile_kernel, processor
 from .source import Source
 
-Kernel: TypeAlias = Callable[..., None]
-
-_DIGESTS = "digests.json"
-_loaded: dict[str, Kernel] = {}
+_DIGEST_SIZE = hashlib.sha256().digest_size
+_found: dict[str, NativeKernel] = {}
 _lock = threading.Lock()
 
 
@@ -38,133 +31,87 @@ def kernel_digest(source: Source) -> str:
 @cache
 def _toolchain() -> tuple[bytes, ...]:
     """What compiles kernels, and for which processor."""
-    import llvmlite.binding
-    import numba
-
     folder = Path(__file__).parent
-    helpers = b"".join(
-        (folder / name).read_bytes() for name in ("blocks.py", "intrinsics.py", "words.py")
-    )
-    processor = llvmlite.binding.get_host_cpu_name()
-    return helpers, numba.__version__.encode(), processor.encode()
+    helpers = ("blocks.py", "intrinsics.py", "native.py", "words.py")
+    versions = [version(name).encode() for name in ("numba", "llvmlite")]
+    host = [text.encode() for text in processor()]
+    return *[(folder / name).read_bytes() for name in helpers], *versions, *host
 
 
 def is_cached(source: Source) -> bool:
     """Whether the kernel needn't be compiled."""
     digest = kernel_digest(source)
-    if digest in _loaded:
+    if digest in _found:
         return True
     try:
-        return (cache_folder() / digest / _DIGESTS).is_file()
+        return _entry(cache_folder(), digest).is_file()
     except OSError:  # there can't be a cache
         return False
 
 
-def load_kernel(source: Source) -> Kernel:
+def find_kernel(source: Source) -> NativeKernel:
     """The compiled kernel of a source text; compiling one takes a second or two.
 
     Errors: ResourceError E0520 (others could plant code), E0502 (nowhere to put what is compiled).
     """
     digest = kernel_digest(source)
     with _lock:
-        if digest not in _loaded:
-            _loaded[digest] = _load(source, digest)
-        return _loaded[digest]
+        if digest not in _found:
+            _found[digest] = NativeKernel(_object_code(source, digest), source)
+        return _found[digest]
 
 
-def _load(source: Source, digest: str) -> Kernel:
+def _object_code(source: Source, digest: str) -> bytes:
     try:
-        return _load_from(writable_folder(), source, digest)
+        return _from_folder(writable_folder(), source, digest)
     except OSError as error:
         folder = temporary_folder(error)
     try:
-        return _load_from(folder, source, digest)
+        return _from_folder(folder, source, digest)
     except OSError as error:
         raise nowhere(error) from None
 
 
-def _load_from(cached: Path, source: Source, digest: str) -> Kernel:
-    folder = cached / digest
-    if _intact(folder):
-        return _import(folder / "kernel.py", digest)
-    with _alone(folder.with_name(f".{digest}.lock")):
-        if not _intact(folder):  # as it is when another process has built it meanwhile
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(exist_ok=True)
-            (folder / "kernel.py").write_text(source.text, encoding="utf-8")
-            kernel = _import(folder / "kernel.py", digest)
-            _seal(folder)
-            return kernel
-    return _import(folder / "kernel.py", digest)
+def _from_folder(folder: Path, source: Source, digest: str) -> bytes:
+    entry = _entry(folder, digest)
+    code = _read(entry)
+    if code is None:
+        with _alone(folder / f".{digest}.lock"):
+            code = _read(entry)  # as it is when another process has compiled it meanwhile
+            if code is None:
+                code = compile_kernel(source)
+                _write(entry, code)
+    return code
+
+
+def _entry(folder: Path, digest: str) -> Path:
+    return folder / f"{digest}.kernel"
+
+
+def _read(entry: Path) -> bytes | None:
+    """The object code of an entry; None of one that isn't there or isn't intact."""
+    try:
+        data = entry.read_bytes()
+    except FileNotFoundError:
+        return None
+    code = data[_DIGEST_SIZE:]
+    return code if hashlib.sha256(code).digest() == data[:_DIGEST_SIZE] else None
+
+
+def _write(entry: Path, code: bytes) -> None:
+    partial = entry.with_name(f".{entry.name}.{os.getpid()}")
+    partial.write_bytes(hashlib.sha256(code).digest() + code)
+    partial.replace(entry)
 
 
 @contextmanager
 def _alone(lock: Path) -> Iterator[None]:
-    """Be the only process that builds an entry; a lock ends with its process, however that ends."""
+    """Be the only process that compiles; a lock ends with its process, however that ends."""
     try:
         import fcntl
-    except ImportError:  # Windows: two processes may build one entry, and the second rebuilds it
+    except ImportError:  # Windows: two processes may compile one kernel
         yield
         return
     with lock.open("w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
-
-
-def _use_wide_vectors() -> None:
-    """Let the compiler use the widest vectors there are: kernels run twice as fast with them.
-
-    LLVM avoids 512-bit vectors on processors that have them, for the sake of code that uses them
-    now and then. It changes no bits. Nothing is done where numba has compiled something already.
-    """
-    import llvmlite.binding
-    from numba.core import config as numba_config
-
-    config: Any = numba_config
-
-    if config.CPU_FEATURES is None and config.CPU_NAME is None:
-        features = llvmlite.binding.get_host_cpu_features().flatten()
-        config.CPU_NAME = llvmlite.binding.get_host_cpu_name()
-        config.CPU_FEATURES = f"{features},-prefer-256-bit"
-
-
-def _import(path: Path, digest: str) -> Kernel:
-    _use_wide_vectors()
-    spec = importlib.util.spec_from_file_location(f"mergec_kernel_{digest}", path)
-    assert spec is not None and spec.loader is not None
-    module: Any = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # numba looks the module up by name when it loads an entry
-    try:
-        spec.loader.exec_module(module)
-    except RuntimeError as error:
-        if "cannot cache" not in str(error):
-            raise
-        raise OSError(errno.EIO, "no room for what numba compiles", str(path)) from None
-    kernel: Kernel = module.sweep
-    return kernel
-
-
-def _entries(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.is_file() and p.name != _DIGESTS)
-
-
-def _digests(folder: Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in _entries(folder)
-    }
-
-
-def _seal(folder: Path) -> None:
-    """Record what was compiled; until then the entry doesn't count as cached."""
-    partial = folder / f".{_DIGESTS}.{os.getpid()}"
-    partial.write_text(json.dumps(_digests(folder)), encoding="utf-8")
-    partial.replace(folder / _DIGESTS)
-
-
-def _intact(folder: Path) -> bool:
-    try:
-        recorded = json.loads((folder / _DIGESTS).read_text(encoding="utf-8"))
-        return bool(recorded) and recorded == _digests(folder)
-    except (OSError, ValueError):
-        return False

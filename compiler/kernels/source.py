@@ -18,7 +18,20 @@ from ...ops.primitives import Kind
 from ...ops.streams import HIGH_STEP, KEEP_BITS, MULTIPLIERS, SHIFTS
 from ...ops.symbols import Node
 from ..program import ELEMENT_KINDS, Program, Segment
-from .arguments import BLOCK, CUT, GUESS, LANES, LOOK_FIELDS, LOW, SHIFT, UNTIL, WANTED, look_slots
+from .arguments import (
+    ARRAYS,
+    BLOCK,
+    CUT,
+    CUT_FIELDS,
+    GUESS,
+    LANES,
+    LOOK_FIELDS,
+    LOW,
+    SHIFT,
+    UNTIL,
+    WANTED,
+    look_slots,
+)
 from .codec import STORAGE, all_helpers, helper_names
 
 _INFIX = {
@@ -63,23 +76,20 @@ class _Writer:
     def write(self) -> Source:
         names, types = self._buffers()
         body = list(self._lines(names))
-        signature = "void(" + ", ".join(
-            [f"{t}[::1]" for t in types]
-            + ["int64", "int64", "float64[::1]", "uint64[::1]", "uint64[:, ::1]"]
-            + ["float64[::1]", "uint32[:, ::1]"]
-        )
+        before, after = ([f"CPointer({name})" for name in group] for group in (types, ARRAYS))
+        signature = ", ".join([*before, "int64", "int64", *after])
         header = ", ".join([*names, "count, start, scalars, keys, cuts, sums, bins"])
         text = "\n".join(
             [
                 "import numpy as np",
-                "from numba import njit",
+                "from numba import cfunc, njit",
                 "",
                 "from mergec.compiler.kernels.blocks import *",
                 "from mergec.compiler.kernels.intrinsics import *",
                 "from mergec.compiler.kernels.words import *",
                 all_helpers(self.used),
                 "",
-                f'@njit("{signature})", nogil=True, cache=True, error_model="numpy")',
+                f'@cfunc("void({signature})", error_model="numpy")',
                 f"def sweep({header}):",
                 *body,
                 "",
@@ -108,7 +118,7 @@ class _Writer:
             return
         yield from (f"    {line}" for line in self._accumulators())
         yield f"    for first in range(0, count, {BLOCK}):"
-        yield f"        width = np.uint64(min({BLOCK}, count - first))"
+        yield f"        width = np.uint64({BLOCK} if {BLOCK} < count - first else count - first)"
         yield "        for j in range(width):"
         yield "            e = np.uint64(first) + j"
         yield from (f"            {line}" for line in self._elements())
@@ -137,15 +147,16 @@ class _Writer:
                     place = self.segment.scalars.index(node.args[0])
                     yield f"p{index} = np.float32(scalars[{place}] * {float(1 << KEEP_BITS)})"
             elif node.name == "selected":
-                row = self._cut_row(node.args[1])
-                yield f"cut{index} = {self.word}(cuts[{row}, {CUT}])"
-                yield f"left{index} = np.int64(cuts[{row}, {UNTIL}]) - start"
-                yield f"until{index} = word(max(0, min(count, left{index})))"
+                first = self._cuts(node.args[1])
+                yield f"cut{index} = {self.word}(cuts[{first + CUT}])"
+                yield f"left{index} = np.int64(cuts[{first + UNTIL}]) - start"
+                yield f"left{index} = left{index} if left{index} < count else count"
+                yield f"until{index} = word(left{index} if left{index} > 0 else 0)"
 
-    def _cut_row(self, selection: int) -> int:
-        """A selection's row in `cuts`: its place among the program's selections."""
+    def _cuts(self, selection: int) -> int:
+        """Where a selection's row in `cuts` begins: a row for each of the program's selections."""
         found = [i for i, node in enumerate(self.nodes) if node.kind is Kind.SELECTION]
-        return found.index(selection)
+        return found.index(selection) * CUT_FIELDS
 
     def _elements(self) -> Iterator[str]:
         """One line a primitive, then what the sweep does with the results."""
@@ -254,11 +265,12 @@ class _Writer:
             yield f"clear(sum{index})"
         places = look_slots(self.segment)
         for number, (look, place) in enumerate(zip(self.segment.looks, places, strict=True)):
-            row = self._cut_row(look.selection)
-            yield f"low{number} = {self.word}(cuts[{row}, {LOW}])"
-            yield f"wanted{number} = np.int64(cuts[{row}, {WANTED}])"
+            first = self._cuts(look.selection)
+            yield f"low{number} = {self.word}(cuts[{first + LOW}])"
+            yield f"wanted{number} = np.int64(cuts[{first + WANTED}])"
             yield f"seen{number} = np.int64(0)"
-            yield f"sums[{place}:{place + LOOK_FIELDS}] = 0.0"
+            yield f"for field in range({place}, {place + LOOK_FIELDS}):"
+            yield "    sums[field] = 0.0"
             yield f"sums[{place}] = -1.0"
 
     def _block(self) -> Iterator[str]:
@@ -274,18 +286,20 @@ class _Writer:
                 yield f"add_dot(sum{index}, {args[0]}, {args[1]})"
         places = look_slots(self.segment)
         for number, (look, place) in enumerate(zip(self.segment.looks, places, strict=True)):
-            row, name = self._cut_row(look.selection), f"look{look.selection}"
+            first, name = self._cuts(look.selection), f"look{look.selection}"
             # not as literals: numba would compile the functions for each of them
-            where = f"np.int64({row}), sums, np.int64({place})"
+            where = f"np.int64({first}), sums, np.int64({place})"
             yield f"count_guesses{kind}({name}, width, cuts, {where})"
-            shift = f"cuts[{row}, {SHIFT}]"
             yield f"if wanted{number} > 0:"
-            guess = f"{self.word}(cuts[{row}, {GUESS}])"
+            guess = f"{self.word}(cuts[{first + GUESS}])"
             known = f"start + first, wanted{number}, seen{number}"
             yield f"    seen{number}, at = find_wanted{kind}({name}, width, {guess}, {known})"
-            yield f"    sums[{place}] = max(sums[{place}], at)"
+            yield f"    sums[{place}] = at if at > sums[{place}] else sums[{place}]"
             # last: it fills up a short block
-            yield f"count_bins{kind}({name}, width, low{number}, {shift}, bins, np.int64({number}))"
+            bins = self.segment.bins[1]
+            where = f"low{number}, cuts[{first + SHIFT}], bins"
+            room = f"np.uint64({number * bins}), np.uint64({bins})"
+            yield f"count_bins{kind}({name}, width, {where}, {room})"
 
     def _stored(self, text: str) -> str:
         """A magnitude's bits as the block holds them."""

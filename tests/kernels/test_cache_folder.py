@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mergec.compiler.kernels import cache_folder
 
-from .test_cache_race import PROGRAM
+from .test_cache import PROGRAM
 
 DRY = """
 import errno
@@ -19,7 +19,7 @@ def full(self, *arguments, **options):
     if "kernels-" not in str(self):
         raise OSError(errno.ENOSPC, "No space left on device")
     return write(self, *arguments, **options)
-write, Path.write_text = Path.write_text, full
+write, Path.write_bytes = Path.write_bytes, full
 """
 """Makes the disk of the lasting cache a full one."""
 
