@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from .bind import bind
 from .catalog import Catalog
 from .components import components
 from .lower import lower
+from .machine import processor_count
 from .passes import optimise
 from .plan import Memory, Plan, Request, make_plan
 from .recursion import deep_recursion
@@ -55,7 +55,7 @@ def compile_recipe(
     emit("optimized", graph)
     refuses_nonfinite = bound.settings.nonfinite == "error"
     found = components(graph, bound.settings.arithmetic, refuses_nonfinite, optimise_level)
-    workers = threads or len(os.sched_getaffinity(0))
+    workers = threads or processor_count()
     request = Request(folder, tuple(models), dict(overrides or {}), out, optimise_level)
     plan = make_plan(
         request, source, bound, lowered, graph, found, problems.warnings, workers, memory

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from .components import Component
 from .graph import Invoke, Load
+from .machine import processor_count
 from .options import Option
 from .plan import Plan
 from .program import Segment
@@ -117,8 +118,7 @@ def measure_machine() -> Machine:
 
     copied = len(source) / _quickest(copy, 0.02)
     each = _quickest(multiply, 0.02) / (8 * len(numbers))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return Machine(copied, each / MULTIPLY, cores or 1)
+    return Machine(copied, each / MULTIPLY, processor_count())
 
 
 def cached_share(plan: Plan) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from .components import Component, Template
 from .graph import Graph, Load, Write
 from .layout import Layout, plan_layout
 from .lower import Lowered
+from .machine import available_bytes
 from .options import Option, options
 from .pool_passes import pool_passes, pool_rounds
 from .printing.units import binary_size, count
@@ -204,20 +204,6 @@ def make_plan(
 def needed_bytes(option: Option, threads: int) -> int:
     """Bytes of a component's held values and of every worker's buffers."""
     return option.peak + option.tile_bytes * threads
-
-
-def available_bytes() -> int:
-    """Bytes of memory that can be had without swapping; 8 GiB where the system doesn't tell."""
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return 8 * 2**30
 
 
 def _ways(found: Sequence[Component], graph: Graph) -> Iterator[tuple[Option, ...]]:

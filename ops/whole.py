@@ -7,9 +7,10 @@ an order that depends on its number of threads: within such a function it has on
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import wraps
 from typing import Any, TypeAlias
 
@@ -38,6 +39,22 @@ def whole(scratch: Scratch) -> Callable[[Function], Function]:
         return run
 
     return decorate
+
+
+_M_MMAP_THRESHOLD = -3  # glibc's malloc.h
+_LARGE = 2**20
+
+
+def prepare() -> None:
+    """Make a process ready for such functions: load torch, give freed matrices back at once.
+
+    glibc keeps freed blocks of up to 32 MiB for what may come, in pieces that later matrices don't
+    fit into: a run took twice the memory that it ever used.
+    """
+    import torch  # noqa: F401
+
+    with suppress(AttributeError, OSError, TypeError):  # other C libraries have no such setting
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from ..compiler.options import Option
 from ..compiler.plan import Plan
 from ..compiler.program import Program, Segment, Sweep
 from ..compiler.timeline import most_spilled
+from ..ops.whole import prepare
 from .backends import Backend, find_backend
 from .checks import check_equalities, check_outputs
 from .files import Files
@@ -137,6 +138,8 @@ class _Run:
         output.write_text(MANIFEST_NAME, text + "\n")
 
     def _compute(self, folders: list[Path]) -> None:
+        if any(sweep.wholes for choice in self.plan.choices for sweep in choice.sweeps):
+            prepare()
         for number in range(self.plan.passes):
             self._work(self._looking(number, folders), lambda job: None)
             self.pools.finish()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import time
@@ -16,6 +15,16 @@ from support.checkpoints import sparse_checkpoint
 from .conftest import PROGRAM
 
 RECIPE = 'save linear { "org/a" weight=1, "org/b" weight=2 } to "./out" { dtype = bfloat16 }\n'
+SLOW = """
+import time
+from mergec.runtime.walk import Walk
+def slowly(self, *arguments):
+    time.sleep(0.5)
+    chunk(self, *arguments)
+chunk, Walk.chunk = Walk.chunk, slowly
+"""
+SLOW_PROGRAM = [PROGRAM[0], "-c", SLOW + PROGRAM[2]]
+"""It needs half a second for each of the recipe's tensors."""
 
 
 @pytest.fixture(autouse=True)
@@ -46,12 +55,8 @@ def test_a_signal_stops_a_run(
     before = tmp_path / "out"
     before.mkdir()
     (before / "mergec.json").write_text("{}")
-    command = [*PROGRAM, "run", "recipe.merge", "--models", "models"]
-    # an empty kernel cache: the run compiles for a while before it can be through
-    environment = os.environ | {"MERGEC_HOME": str(tmp_path / "home")}
-    with subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
-    ) as process:
+    command = [*SLOW_PROGRAM, "run", "recipe.merge", "--models", "models", "--threads", "1"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         _wait_for(tmp_path / ".out.mergec-partial" / "model.safetensors", process)
         for number in numbers:
             process.send_signal(number)  # does nothing once it is known to have ended

@@ -11,19 +11,21 @@ from support.checkpoints import write_checkpoint
 
 SHAPES = {"square.weight": (4096, 4096), "wide.weight": (1024, 4096), "norm.weight": (4096,)}
 TALL = {"tall.weight": (32768, 256), "norm.weight": (4096,)}
+FLAT = {f"{n}.weight": (768, 2048) for n in range(4)}
 NAMES = ("base", "a", "b", "c")
 MORE = ("d", "e", "f", "g")
 
 
 @pytest.fixture(scope="session")
 def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Models big/NAME and small/NAME in bfloat16; tall/NAME and low/NAME for whole tensors."""
+    """Models big/NAME and small/NAME in bfloat16; tall/NAME, flat/NAME, low/NAME for whole ones."""
     folder = tmp_path_factory.mktemp("mirror")
     for name in (*NAMES, *MORE):
         _write(folder / "big" / name, SHAPES, name)
     for name in NAMES:
         _write(folder / "small" / name, dict.fromkeys(SHAPES, (64, 64)), name)
         _write(folder / "tall" / name, TALL, name)
+        _write(folder / "flat" / name, FLAT, name)
         _write(folder / "low" / name, {"tall.weight": (64, 32), "norm.weight": (64,)}, name)
     return folder
 
