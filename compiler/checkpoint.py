@@ -107,7 +107,7 @@ def _weights_of(path: Path) -> tuple[dict[str, str], list[Path]]:
         raise CheckpointError.of(
             "E0317",
             f"{path} is a LoRA adapter, not a whole model",
-            hint='apply it to its base model: base + lora { "…" scale=1.0 }',
+            hint="merge it into its base model first: adapters are not supported yet",
         )
     if pickles := [entry for entry in entries if entry.suffix in _PICKLES]:
         raise _unsupported(pickles[0])

@@ -22,6 +22,15 @@ class Bounds:
     def admits(self, value: float) -> bool:
         return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
 
+    @property
+    def demand(self) -> str:
+        """What a value must be."""
+        if self.high is None:
+            return f"at least {self.low:g}"
+        return (
+            f"at most {self.high:g}" if self.low is None else f"from {self.low:g} to {self.high:g}"
+        )
+
     def __str__(self) -> str:
         low = "-∞" if self.low is None else f"{self.low:g}"
         high = "∞" if self.high is None else f"{self.high:g}"
@@ -107,11 +116,11 @@ class Parameter:
             return "must be a number"
         if self.kind == "integer" and value != int(value):
             return "must be a whole number"
-        return None if self.bounds.admits(value) else f"must lie in {self.bounds}"
+        return None if self.bounds.admits(value) else f"must be {self.bounds.demand}"
 
 
 Weight = Annotated[Scalar, Bounds()]
-Density = Annotated[Scalar, Bounds()]
+Density = Annotated[Scalar, Bounds(0.0, None)]
 Factor = Annotated[Scalar, Bounds()]
 Position = Annotated[Scalar, FromLayers()]
 """Where the tensor's layer stands among the model's layers, 0 to 1; outside the layers 0."""

@@ -56,6 +56,11 @@ REFUSED_BY_MERGEC = {
         "E0305",
         SLERP.replace("models/b}", "models/b, parameters: {t: 0.3}}") + "parameters: {t: 0.5}\n",
     ),
+    "a negative density": (
+        "E0306",
+        f"{TWO}merge_method: ties\nbase_model: models/base\n"
+        "parameters: {weight: 1, density: -0.5}\n",
+    ),
     "weights that sum to 0": (
         "E0309",
         "models:\n  - {model: models/a, parameters: {weight: 0.5}}\n"
