@@ -35,10 +35,10 @@ def plan_document(plan: Plan) -> dict[str, Any]:
         "recipe": {
             "name": plan.source.name,
             "path": _recipe_path(plan),
-            "sha256": _digest(plan.source.text),
+            "sha256": plan.source.sha256,
             "text": plan.source.text,
             "imports": [
-                {"path": os.path.abspath(imported.name), "sha256": _digest(imported.text)}
+                {"path": os.path.abspath(imported.name), "sha256": imported.sha256}
                 for imported in sorted(plan.bound.imports, key=lambda source: source.name)
             ],
         },

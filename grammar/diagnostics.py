@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import bisect
 import difflib
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +26,11 @@ class SourceText:
 
     name: str
     text: str
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the text, in hexadecimal digits."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
 
     @cached_property
     def _line_starts(self) -> list[int]:

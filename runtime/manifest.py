@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -48,7 +47,7 @@ def manifest(plan: Plan, number: int, backend: str, folder: Path) -> dict[str, A
 def _imported(source: SourceText) -> dict[str, str]:
     return {
         "path": os.path.abspath(source.name),
-        "sha256": hashlib.sha256(source.text.encode()).hexdigest(),
+        "sha256": source.sha256,
         "text": source.text,
     }
 

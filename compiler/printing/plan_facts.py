@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections import Counter
@@ -67,7 +66,7 @@ def plan_json(plan: Plan, shown: Shown = lambda name: True) -> dict[str, Any]:
     return {
         "format_version": FORMAT_VERSION,
         "recipe": plan.bound.name,
-        "recipe_sha256": recipe_digest(plan),
+        "recipe_sha256": plan.source.sha256,
         "seed": seed(plan),
         "threads": plan.threads,
         "limit_bytes": plan.limit,
@@ -96,11 +95,6 @@ def plan_json(plan: Plan, shown: Shown = lambda name: True) -> dict[str, Any]:
         "disks": [disk._asdict() | {"folder": str(disk.folder)} for disk in disks(plan)],
         "warnings": [warning.to_json() for warning in plan.warnings],
     }
-
-
-def recipe_digest(plan: Plan) -> str:
-    """The SHA-256 of the recipe's text."""
-    return hashlib.sha256(plan.source.text.encode()).hexdigest()
 
 
 def frontier(plan: Plan, machine: Machine) -> list[FrontierRow]:

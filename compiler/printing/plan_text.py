@@ -9,7 +9,7 @@ from ..plan import Plan
 from ..selection import shown_path, source_name
 from .columns import UNLIMITED, paragraph, table
 from .memory_text import memory_text
-from .plan_facts import disks, dtypes_of, operations, recipe_digest, seed
+from .plan_facts import disks, dtypes_of, operations, seed
 from .stages import Shown, StageFacts, Stages
 from .units import count, decimal_size, duration
 
@@ -27,7 +27,7 @@ def plan_text(
         count(len(bound.stages), "stage"),
         count(len(bound.outputs), "output"),
     ]
-    digest = recipe_digest(plan)[:6]
+    digest = plan.source.sha256[:6]
     yield f"{bound.name} · mergec {version} · recipe {digest} · {', '.join(parts)}"
     yield ""
     stages = Stages(plan)
