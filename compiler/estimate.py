@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from .components import Component
 from .graph import Invoke, Load
-from .machine import processor_count
+from .machine import is_cached, processor_count
 from .options import Option
 from .plan import Plan
 from .program import Segment
@@ -127,9 +127,6 @@ def cached_share(plan: Plan) -> float | None:
     Looking makes Linux read what isn't there: a page at a time, and each time at other places, so
     that the next look isn't misled by this one.
     """
-    flag = getattr(os, "RWF_NOWAIT", None)
-    if flag is None:
-        return None
     files = {file.real_path: file.size for c in plan.bound.sources.values() for file in c.files}
     total = max(1, sum(files.values()))
     found = looked = 0
@@ -140,20 +137,13 @@ def cached_share(plan: Plan) -> float | None:
             try:
                 os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_RANDOM)
                 places = [random.randrange(size) for _ in range(samples)]
-                found += sum(_is_cached(handle, place, flag) for place in places)
+                found += sum(is_cached(handle, place) for place in places)
                 looked += samples
             finally:
                 os.close(handle)
-        except OSError:  # a file that is gone, or a file system that can't tell
+        except OSError:  # a file that is gone, or a system that can't tell
             return None
     return found / looked if looked else None
-
-
-def _is_cached(handle: int, place: int, flag: int) -> bool:
-    try:
-        return os.preadv(handle, [bytearray(1)], place, flag) == 1
-    except BlockingIOError:  # it would have to be read from the disk
-        return False
 
 
 def _quickest(action: object, budget: float) -> float:

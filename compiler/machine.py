@@ -1,7 +1,8 @@
-"""What this process may use of the machine: processors and memory."""
+"""What this process may use of the machine: processors and memory; what is in memory already."""
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,20 @@ def processor_count() -> int:
 def available_bytes() -> int:
     """Bytes of memory that can be had without swapping; 8 GiB where the system doesn't tell."""
     return min(_free_bytes(), *_container_limits())
+
+
+def is_cached(handle: int, place: int) -> bool:
+    """Whether a byte of an open file is in memory; otherwise Linux begins to read its page.
+
+    Raises OSError where the system or the file system can't tell.
+    """
+    flag = getattr(os, "RWF_NOWAIT", None)
+    if flag is None:
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+    try:
+        return os.preadv(handle, [bytearray(1)], place, flag) == 1
+    except BlockingIOError:  # it would have to be read from the disk
+        return False
 
 
 def _free_bytes() -> int:

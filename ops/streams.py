@@ -34,7 +34,7 @@ def stream_key(*parts: str | int) -> int:
 def keyed_bits_torch(key: int, index: torch.Tensor) -> torch.Tensor:
     """KEEP_BITS random bits per int64 index, as int64."""
     # int64 products wrap modulo 2**64, which leaves their low 32 bits right
-    bits = (((index ^ key) & MASK32) * MULTIPLIERS[0]) & MASK32
+    bits = ((index & MASK32) * MULTIPLIERS[0] + (key & MASK32)) & MASK32
     bits = bits ^ (bits >> SHIFTS[0])
     bits = (bits + (key >> 32) + (index >> 32) * HIGH_STEP) & MASK32
     bits = (bits * MULTIPLIERS[1]) & MASK32

@@ -9,9 +9,11 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from ..compiler.graph import Load
+from ..compiler.machine import is_cached
 from ..grammar.diagnostics import MergecError, RunError
 
 if hasattr(os, "posix_fadvise"):
@@ -52,9 +54,17 @@ class Reader:
             done += got
 
     def soon(self, start: int, count: int) -> None:
-        """Tell the system that these bytes of the tensor will be read next."""
-        if _advise is not None and count > 0:
-            _advise(self._fd, self._offset + start, count, _SOON)
+        """Tell the system that these bytes of the tensor will be read next.
+
+        It would look for each of their pages; where the last one is in memory they are taken to be.
+        """
+        place = self._offset + start
+        if _advise is None or count <= 0:
+            return
+        with suppress(OSError):
+            if is_cached(self._fd, place + count - 1):
+                return
+        _advise(self._fd, place, count, _SOON)
 
 
 class Writer:

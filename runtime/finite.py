@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..compiler.graph import Load
+from ..compiler.kernels.codec import NONFINITE
 from ..grammar.diagnostics import MergecError, RunError
-
-_EXPONENT = {"bfloat16": 0x7F80, "float16": 0x7C00, "float8_e5m2": 0x7C, "float8_e4m3fn": 0x7F}
-"""The bits that are all set in a value that isn't finite."""
 
 
 def nonfinite_error(
@@ -22,7 +20,7 @@ def nonfinite_error(
     start: the tensor's index of the tile's first element.
     """
     for load, bits in checked:
-        exponent = _EXPONENT.get(load.tensor.dtype.name)
+        exponent = NONFINITE.get(load.tensor.dtype.name)
         bad = ~np.isfinite(bits) if exponent is None else (bits & exponent) == exponent
         if bad.any():
             index = start + int(np.argmax(bad))

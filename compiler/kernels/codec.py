@@ -23,6 +23,9 @@ STORAGE: dict[str, str] = {
 }
 """The numpy type that a kernel sees a buffer of each dtype as."""
 
+NONFINITE = {"bfloat16": 0x7F80, "float16": 0x7C00, "float8_e5m2": 0x7C, "float8_e4m3fn": 0x7F}
+"""The bits that are all set in a small float that isn't finite: of magnitudes the least such."""
+
 
 @dataclass(frozen=True)
 class _Small:

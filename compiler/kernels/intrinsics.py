@@ -1,4 +1,4 @@
-"""What generated kernels need beyond numba's Python: reinterpreted bits and stack arrays.
+"""What generated kernels need beyond numba's Python: bits and stack arrays.
 
 Stack arrays matter for speed: the compiler knows that they overlap nothing, so that loops that fill
 them vectorise without overlap checks.
@@ -27,6 +27,18 @@ def _bitcast(source: Any, target: Any, target_ir: Any) -> Any:
 bits_of_double = _bitcast(types.float64, types.uint64, ir.IntType(64))
 
 
+@intrinsic
+def larger_magnitude(typingctx: Any, top: Any, stored: Any) -> Any:
+    """The larger of a magnitude's bits and those of a stored small float, in its own width."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        width = args[1].type.width
+        magnitude = builder.and_(args[1], ir.Constant(args[1].type, (1 << (width - 1)) - 1))
+        return builder.select(builder.icmp_unsigned(">", magnitude, args[0]), magnitude, args[0])
+
+    return stored(stored, stored), generate
+
+
 def _stack_array(element: Any, element_ir: Any) -> Any:
     @intrinsic(prefer_literal=True)
     def stack_array(typingctx: Any, count: Any) -> Any:
@@ -46,4 +58,11 @@ stack_float64 = _stack_array(types.float64, ir.DoubleType())
 stack_uint32 = _stack_array(types.uint32, ir.IntType(32))
 stack_uint64 = _stack_array(types.uint64, ir.IntType(64))
 
-__all__ = ["bits_of_double", "stack_float32", "stack_float64", "stack_uint32", "stack_uint64"]
+__all__ = [
+    "bits_of_double",
+    "larger_magnitude",
+    "stack_float32",
+    "stack_float64",
+    "stack_uint32",
+    "stack_uint64",
+]

@@ -32,7 +32,7 @@ from .arguments import (
     WANTED,
     look_slots,
 )
-from .codec import STORAGE, all_helpers, helper_names
+from .codec import NONFINITE, STORAGE, all_helpers, helper_names
 
 _INFIX = {
     "add": "+",
@@ -71,6 +71,8 @@ class _Writer:
         self.bits = "bits_of_double" if self.wide else "word_of_float"
         self.put = "" if self.wide else "uint32_of_word"
         self.blocked = bool(segment.sums or segment.looks)
+        # the element's index in the tile; of 64 bits it would be cut down lane by lane in a block
+        self.index = "(at + word(j))" if self.blocked else "word(e)"
         self.used: set[str] = set()
 
     def write(self) -> Source:
@@ -119,6 +121,7 @@ class _Writer:
         yield from (f"    {line}" for line in self._accumulators())
         yield f"    for first in range(0, count, {BLOCK}):"
         yield f"        width = np.uint64({BLOCK} if {BLOCK} < count - first else count - first)"
+        yield "        at = word(first)"
         yield "        for j in range(width):"
         yield "            e = np.uint64(first) + j"
         yield from (f"            {line}" for line in self._elements())
@@ -127,8 +130,9 @@ class _Writer:
 
     def _hoisted(self) -> Iterator[str]:
         """Everything that is constant over the tile."""
-        if self.segment.checks:
-            yield f"top = {self.word}(0)"
+        for dtype in self._checked():
+            zero = f"np.{STORAGE[dtype]}(0)" if dtype in NONFINITE else f"{self.word}(0)"
+            yield f"top_{dtype} = {zero}"
         for place, index in enumerate(self.segment.scalars):
             if self.nodes[index].kind is Kind.FLAG:
                 yield f"s{index} = scalars[{place}] != 0.0"
@@ -166,8 +170,7 @@ class _Writer:
                 slot = int(node.attr[0])
                 yield f"v{index} = {self._decoded(f'in{slot}[e]', program.inputs[slot])}"
                 if slot in segment.checks:
-                    yield f"bits{index} = {self.bits}(abs(v{index}))"
-                    yield f"top = bits{index} if bits{index} > top else top"
+                    yield from self._check(index, slot)
             elif index in segment.fetches:
                 yield f"v{index} = held{index}[e]"
             elif index in segment.elements:
@@ -182,6 +185,20 @@ class _Writer:
         for look in segment.looks:
             value = self._value(self.nodes[look.selection].args[0])
             yield f"look{look.selection}[j] = {self._stored(f'{self.bits}(abs({value}))')}"
+
+    def _checked(self) -> list[str]:
+        """The dtypes of the inputs that are checked."""
+        return sorted({self.program.inputs[slot].name for slot in self.segment.checks})
+
+    def _check(self, index: int, slot: int) -> Iterator[str]:
+        """Note the largest magnitude: that of NaN or infinity is larger than any other."""
+        dtype = self.program.inputs[slot].name
+        top = f"top_{dtype}"
+        if dtype in NONFINITE:  # in its own width, of which a vector holds more
+            yield f"{top} = larger_magnitude({top}, in{slot}[e])"
+        else:
+            yield f"bits{index} = {self.bits}(abs(v{index}))"
+            yield f"{top} = bits{index} if bits{index} > {top} else {top}"
 
     def _decoded(self, text: str, dtype: DType) -> str:
         decode, _ = helper_names(dtype)
@@ -228,16 +245,18 @@ class _Writer:
             yield f"m{index} = {self.bits}(abs({args[0]}))"
             yield (
                 f"v{index} = (m{index} > cut{index}) | "
-                f"((m{index} == cut{index}) & (word(e) < until{index}))"
+                f"((m{index} == cut{index}) & ({self.index} < until{index}))"
             )
         else:
             raise AssertionError(f"no kernel text for {node.name}")
 
     def _bernoulli(self, index: int, node: Node) -> Iterator[str]:
         h, step = f"h{index}", f"step{index}"
+        place = f"word(start) + {self.index}"
         if self.program.rowwise:  # other tiles' lengths divide 2 ** 32: none of them crosses it
-            step += f" + (word({HIGH_STEP:#x}) if word(start) + word(e) < word(start) else word(0))"
-        yield f"{h} = ((word(start) + word(e)) ^ key{index}) * word({MULTIPLIERS[0]:#x})"
+            step += f" + (word({HIGH_STEP:#x}) if {place} < word(start) else word(0))"
+        # what is multiplied is the same for all streams
+        yield f"{h} = ({place}) * word({MULTIPLIERS[0]:#x}) + key{index}"
         yield f"{h} = ({h} ^ ({h} >> word({SHIFTS[0]}))) + {step}"
         yield f"{h} = {h} * word({MULTIPLIERS[1]:#x})"
         yield f"{h} = ({h} ^ ({h} >> word({SHIFTS[1]}))) * word({MULTIPLIERS[2]:#x})"
@@ -312,6 +331,7 @@ class _Writer:
 
     def _verdict(self, place: int) -> Iterator[str]:
         """Whether an input that is checked holds NaN or infinity: their exponent is all ones."""
-        if self.segment.checks:
-            infinity = "0x7FF0000000000000" if self.wide else "0x7F800000"
-            yield f"sums[{place}] = 1.0 if top >= {self.word}({infinity}) else 0.0"
+        infinity = f"{self.word}({'0x7FF0000000000000' if self.wide else '0x7F800000'})"
+        tests = [f"top_{dtype} >= {NONFINITE.get(dtype, infinity)}" for dtype in self._checked()]
+        if tests:
+            yield f"sums[{place}] = 1.0 if {' or '.join(tests)} else 0.0"

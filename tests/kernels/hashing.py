@@ -14,7 +14,7 @@ def keyed_bits(key: int, index: Array) -> Array:
     wide = index.astype(np.uint64)
     low = (wide & np.uint64(0xFFFFFFFF)).astype(np.uint32)
     high = (wide >> np.uint64(32)).astype(np.uint32)
-    h = (low ^ np.uint32(key & 0xFFFFFFFF)) * np.uint32(0x9E3779B1)
+    h = low * np.uint32(0x9E3779B1) + np.uint32(key & 0xFFFFFFFF)
     h ^= h >> np.uint32(16)
     h += np.uint32(key >> 32) + high * np.uint32(0x85EBCA6B)
     h *= np.uint32(0x21F0AAAD)
