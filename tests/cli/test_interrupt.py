@@ -29,10 +29,16 @@ SLOW_PROGRAM = [PROGRAM[0], "-c", SLOW + PROGRAM[2]]
 
 @pytest.fixture(autouse=True)
 def _heard() -> Iterator[None]:
-    """Children hear SIGINT, as they don't where the tests are a shell's background job."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Children hear all signals, though the tests may run in the background or by nohup."""
+    heard = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in heard.items()}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize(
