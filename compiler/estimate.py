@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from .components import Component
 from .graph import Invoke, Load
-from .machine import is_cached, processor_count
+from .machine import is_cached, processor_count, tells_cached
 from .options import Option
 from .plan import Plan
 from .program import Segment
@@ -127,6 +127,8 @@ def cached_share(plan: Plan) -> float | None:
     Looking makes Linux read what isn't there: a page at a time, and each time at other places, so
     that the next look isn't misled by this one.
     """
+    if not tells_cached():
+        return None
     files = {file.real_path: file.size for c in plan.bound.sources.values() for file in c.files}
     total = max(1, sum(files.values()))
     found = looked = 0
@@ -141,7 +143,7 @@ def cached_share(plan: Plan) -> float | None:
                 looked += samples
             finally:
                 os.close(handle)
-        except OSError:  # a file that is gone, or a system that can't tell
+        except OSError:  # a file that is gone, or a file system that can't tell
             return None
     return found / looked if looked else None
 

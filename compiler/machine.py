@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,19 +18,21 @@ def processor_count() -> int:
 
 def available_bytes() -> int:
     """Bytes of memory that can be had without swapping; 8 GiB where the system doesn't tell."""
-    return min(_free_bytes(), *_container_limits())
+    return min([_free_bytes(), *_container_limits()])
+
+
+def tells_cached() -> bool:
+    """Whether the system can say what of a file is in memory; Linux alone does."""
+    return hasattr(os, "RWF_NOWAIT")
 
 
 def is_cached(handle: int, place: int) -> bool:
     """Whether a byte of an open file is in memory; otherwise Linux begins to read its page.
 
-    Raises OSError where the system or the file system can't tell.
+    For a system that `tells_cached`. Raises OSError where the file system can't tell.
     """
-    flag = getattr(os, "RWF_NOWAIT", None)
-    if flag is None:
-        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
     try:
-        return os.preadv(handle, [bytearray(1)], place, flag) == 1
+        return os.preadv(handle, [bytearray(1)], place, os.RWF_NOWAIT) == 1
     except BlockingIOError:  # it would have to be read from the disk
         return False
 
@@ -54,7 +55,6 @@ def _container_limits() -> Iterator[int]:
 
     A limit of cgroups (version 2, then 1) is a number of bytes, or `max`.
     """
-    yield 2**62
     try:
         groups = OWN_CGROUPS.read_text(encoding="utf-8").splitlines()
     except OSError:

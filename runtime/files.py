@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..compiler.graph import Load
-from ..compiler.machine import is_cached
+from ..compiler.machine import is_cached, tells_cached
 from ..grammar.diagnostics import MergecError, RunError
 
 if hasattr(os, "posix_fadvise"):
@@ -62,7 +62,7 @@ class Reader:
         if _advise is None or count <= 0:
             return
         with suppress(OSError):
-            if is_cached(self._fd, place + count - 1):
+            if tells_cached() and is_cached(self._fd, place + count - 1):
                 return
         _advise(self._fd, place, count, _SOON)
 

@@ -57,6 +57,12 @@ def test_what_it_depends_on(plan, mirror, monkeypatch):
     assert made.disk_bound and made.seconds == pytest.approx(plan.bytes_written / 1e6)
 
 
+def test_a_system_that_cannot_tell(plan, monkeypatch):
+    for name in ("RWF_NOWAIT", "posix_fadvise"):
+        monkeypatch.delattr(os, name, raising=False)
+    assert cached_share(plan) is None
+
+
 @pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="the system doesn't tell")
 def test_the_page_cache_is_asked(plan):
     files = [file.path for source in plan.bound.sources.values() for file in source.files]
