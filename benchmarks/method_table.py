@@ -6,8 +6,8 @@ mergekit: the largest float32 difference over the conformance configurations of 
 formula: the largest difference from its float64 reference in the tests; both in parts of the
 tensor's largest magnitude. sweeps, CPU and memory: of a merge of 2 and of 8 bfloat16 models of 0.2
 B parameters on two workers, or of one small layer where the method works on whole matrices. CPU is
-all of the run but the interpreter's start and the compiling of kernels (numba's own start is in
-it), by element of the output; memory is planned and measured growth.
+all of the run but the interpreter's start and the compiling of kernels, by element of the output;
+memory is planned and measured growth.
 """
 
 from __future__ import annotations

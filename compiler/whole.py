@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 from ..ops.named import named_function
 from ..ops.primitives import Kind
 from .graph import Invocation
@@ -16,10 +18,7 @@ def scratch_bytes(program: Program, index: int, shape: tuple[int, ...]) -> int:
     node = program.nodes[index]
     scratch = getattr(named_function(str(node.attr[0])), "scratch", None)
     if scratch is None:
-        count = program.compute.itemsize
-        for size in shape:
-            count *= size
-        return WHOLE_SCRATCH * count
+        return WHOLE_SCRATCH * program.compute.itemsize * prod(shape)
     tensors = (*ELEMENT_KINDS, Kind.WHOLE)
     found: int = scratch(shape, sum(program.nodes[i].kind in tensors for i in node.args))
     return found

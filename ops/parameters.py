@@ -27,9 +27,9 @@ class Bounds:
         """What a value must be."""
         if self.high is None:
             return f"at least {self.low:g}"
-        return (
-            f"at most {self.high:g}" if self.low is None else f"from {self.low:g} to {self.high:g}"
-        )
+        if self.low is None:
+            return f"at most {self.high:g}"
+        return f"from {self.low:g} to {self.high:g}"
 
     def __str__(self) -> str:
         low = "-∞" if self.low is None else f"{self.low:g}"

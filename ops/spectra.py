@@ -13,6 +13,7 @@ Matrices are float32 torch tensors; a Gram matrix and what is made of it are flo
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,9 +43,7 @@ def wide(x: torch.Tensor) -> torch.Tensor:
 
 def sides(shape: tuple[int, ...]) -> tuple[int, int]:
     """(short, long) side of the matrix that `wide` makes of a shape of two or more dimensions."""
-    count = 1
-    for size in shape[1:]:
-        count *= size
+    count = prod(shape[1:])
     return min(shape[0], count), max(shape[0], count)
 
 

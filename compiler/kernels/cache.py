@@ -32,7 +32,7 @@ def kernel_digest(source: Source) -> str:
 def _toolchain() -> tuple[bytes, ...]:
     """What compiles kernels, and for which processor."""
     folder = Path(__file__).parent
-    helpers = ("blocks.py", "intrinsics.py", "native.py", "words.py")
+    helpers = ("arguments.py", "blocks.py", "intrinsics.py", "native.py", "words.py")
     versions = [version(name).encode() for name in ("numba", "llvmlite")]
     host = [text.encode() for text in processor()]
     return *[(folder / name).read_bytes() for name in helpers], *versions, *host

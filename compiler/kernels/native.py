@@ -1,14 +1,15 @@
 """Kernel source -> object code, by numba; object code -> callable, by LLVM alone.
 
-A process that finds its kernels compiled never imports numba, which takes half a second of CPU and
-25 MB: llvmlite loads object code in a tenth of that. What numba compiles is a function of plain
-addresses and integers (arrays would bring its reference counting along), called by its convention:
-(address of the result, address of an exception, arguments) -> status, 0 where nothing was raised.
+A process that finds its kernels compiled never imports numba. What numba compiles is a function of
+plain addresses and integers (arrays would bring its reference counting along), called by its
+convention: (address of the result, address of an exception, arguments) -> status, 0 where nothing
+was raised.
 """
 
 from __future__ import annotations
 
 import ctypes
+from functools import cache
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -20,6 +21,7 @@ from .source import Source
 _ENTRY = "sweep"
 
 
+@cache
 def processor() -> tuple[str, str]:
     """The name of this machine's processor, and the features that kernels may use.
 

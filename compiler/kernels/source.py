@@ -312,8 +312,8 @@ class _Writer:
             yield f"if wanted{number} > 0:"
             guess = f"{self.word}(cuts[{first + GUESS}])"
             known = f"start + first, wanted{number}, seen{number}"
-            yield f"    seen{number}, at = find_wanted{kind}({name}, width, {guess}, {known})"
-            yield f"    sums[{place}] = at if at > sums[{place}] else sums[{place}]"
+            yield f"    seen{number}, found = find_wanted{kind}({name}, width, {guess}, {known})"
+            yield f"    sums[{place}] = found if found > sums[{place}] else sums[{place}]"
             # last: it fills up a short block
             bins = self.segment.bins[1]
             where = f"low{number}, cuts[{first + SHIFT}], bins"
