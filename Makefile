@@ -12,7 +12,7 @@ INSTALL := -m pip install -qq --disable-pip-version-check -c constraints.txt
 CPU_TORCH := $(INSTALL) --no-deps --retries 0 --index-url https://download.pytorch.org/whl/cpu torch
 
 TYPED := -m mergec $(patsubst %.py,-m mergec.%,$(filter-out __init__.py,$(wildcard *.py))) \
-	$(addprefix -p mergec.,cli compiler grammar ops runtime)
+	$(addprefix -p mergec.,checkpoints cli compiler grammar ops runtime views)
 
 .PHONY: demo test check format bench clean
 

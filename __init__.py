@@ -17,7 +17,7 @@ from .version import __version__
 if TYPE_CHECKING:
     from . import errors
     from .api import compile, run
-    from .compiler.plan import Plan
+    from .compiler.planning.plan import Plan
     from .in_memory import merge
     from .runtime.report import Report
     from .runtime.run import Progress
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Plan", "Progress", "Report", "__version__", "compile", "errors", "merge", "run"]
 
 _PLACES = {
-    "Plan": ".compiler.plan",
+    "Plan": ".compiler.planning.plan",
     "Progress": ".runtime.run",
     "Report": ".runtime.report",
     "compile": ".api",

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from .compiler import compile_recipe
-from .compiler.plan import Memory, Plan
-from .compiler.plan_file import SUFFIX, load_plan, save_plan
+from .compiler.planning.plan import Memory, Plan
+from .compiler.planning.plan_file import SUFFIX, load_plan, save_plan
 from .grammar.diagnostics import RecipeError, ResourceError, SourceText
-from .grammar.printing import number
+from .grammar.expression_text import number
 from .grammar.tokens import SIZE_UNITS
 
 if TYPE_CHECKING:

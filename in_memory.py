@@ -11,14 +11,14 @@ from typing import Any, Literal
 
 import torch
 
-from .compiler.layers import Layers
+from .checkpoints.layers import Layers
 from .grammar.diagnostics import Diagnostic, Diagnostics, RecipeError, did_you_mean
 from .ops.dtypes import BY_NAME, promote
 from .ops.eager import EagerRandom, is_finite
-from .ops.errors import MethodError
 from .ops.method import ZERO, Call, Method, find_method, method_names
+from .ops.method_error import MethodError
 from .ops.parameters import Parameter, Value
-from .ops.streams import stream_key
+from .ops.random_bits import stream_key
 
 __all__ = ["merge"]
 

@@ -30,7 +30,7 @@ CONFIG = {
 }
 
 
-class Size(NamedTuple):
+class ModelSize(NamedTuple):
     """The widths of a model."""
 
     layers: int
@@ -75,17 +75,17 @@ class Size(NamedTuple):
 
 
 SIZES = {
-    0.9: Size(layers=14, hidden=2048, intermediate=7168, vocab=32000),
-    0.2: Size(layers=10, hidden=1024, intermediate=3584, vocab=32000),
-    0.02: Size(layers=4, hidden=256, intermediate=896, vocab=32000),
+    0.9: ModelSize(layers=14, hidden=2048, intermediate=7168, vocab=32000),
+    0.2: ModelSize(layers=10, hidden=1024, intermediate=3584, vocab=32000),
+    0.02: ModelSize(layers=4, hidden=256, intermediate=896, vocab=32000),
 }
 """Shapes by their billions of parameters, roughly."""
 
-TINY = Size(layers=2, hidden=256, intermediate=512, vocab=512)
+TINY = ModelSize(layers=2, hidden=256, intermediate=512, vocab=512)
 """Enough to compile the kernels that the others use."""
 
 
-def models(folder: Path, size: Size, count: int) -> list[Path]:
+def models(folder: Path, size: ModelSize, count: int) -> list[Path]:
     """The base and `count` fine-tunes; those that are there already are kept."""
     paths = [folder / ("base" if seed == 0 else f"tune-{seed}") for seed in range(count + 1)]
     for seed, path in enumerate(paths):
@@ -95,7 +95,7 @@ def models(folder: Path, size: Size, count: int) -> list[Path]:
     return paths
 
 
-def write_checkpoint(folder: Path, size: Size, seed: int) -> None:
+def write_checkpoint(folder: Path, size: ModelSize, seed: int) -> None:
     """A checkpoint in one file; seed 0 is the base. config.json comes last: it marks the end."""
     folder.mkdir(parents=True, exist_ok=True)
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}

@@ -20,8 +20,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 
-from checkpoints import SIZES, TINY, models
 from measuring import Measured, measure
+
+from checkpoints import SIZES, TINY, models
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "benchmarks" / "data"

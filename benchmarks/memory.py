@@ -18,9 +18,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from checkpoints import SIZES, TINY, Size, models
 from compare import DATA, MERGEC, ROOT
 from measuring import Measured, measure
+
+from checkpoints import SIZES, TINY, Size, models
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.merge"))
 BASE = "mistralai/Mistral-7B-v0.1"

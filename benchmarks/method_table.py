@@ -22,8 +22,9 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from checkpoints import SIZES, TINY, Size, models
 from compare import DATA, ROOT
+
+from checkpoints import SIZES, TINY, Size, models
 
 sys.path.insert(0, str(ROOT / "tests"))
 

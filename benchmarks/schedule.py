@@ -20,8 +20,8 @@ from random import Random
 from types import ModuleType
 
 import networkx
-from mergec.compiler.ordering.simulate import simulate
-from mergec.compiler.schedule import Problem, order_problem
+from mergec.compiler.scheduling.schedule import Problem, order_problem
+from mergec.compiler.scheduling.simulate import simulate
 
 TESTS = Path(__file__).resolve().parent.parent / "tests" / "schedule"
 

@@ -13,6 +13,7 @@ import click
 
 from .. import __version__
 from ..grammar.diagnostics import MergecError, RunError, did_you_mean
+from .console_streams import check_streams, forget_stdout, is_from_stdout
 from .failure import (
     FAILED,
     INTERRUPTED,
@@ -23,17 +24,19 @@ from .failure import (
     show_usage,
 )
 from .signals import Stopped
-from .streams import check_streams, forget_stdout, is_from_stdout
 
 COMMANDS = {
-    "check": ("check", "Check recipes: syntax, names, parameters, models' headers."),
-    "plan": ("plan", "Show what a recipe would read, compute and write, and in what memory."),
-    "run": ("run", "Run a recipe: write its merged checkpoints."),
-    "convert": ("convert", "Print a mergekit YAML recipe in the .merge language."),
-    "fmt": ("fmt", "Format .merge recipes."),
-    "methods": ("methods", "List the merge methods, or document one."),
-    "inspect": ("inspect_checkpoint", "Show a checkpoint's tensors, layers and config."),
-    "demo": ("demo", "Make tiny models and run a hierarchical merge of them."),
+    "check": ("check_command", "Check recipes: syntax, names, parameters, models' headers."),
+    "plan": (
+        "plan_command",
+        "Show what a recipe would read, compute and write, and in what memory.",
+    ),
+    "run": ("run_command", "Run a recipe: write its merged checkpoints."),
+    "convert": ("convert_command", "Print a mergekit YAML recipe in the .merge language."),
+    "fmt": ("fmt_command", "Format .merge recipes."),
+    "methods": ("methods_command", "List the merge methods, or document one."),
+    "inspect": ("inspect_command", "Show a checkpoint's tensors, layers and config."),
+    "demo": ("demo_command", "Make tiny models and run a hierarchical merge of them."),
 }
 """Sub-commands: the module whose `command` each is, and its line in the help."""
 

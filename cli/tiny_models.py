@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.layout import plan_layout
+from ..checkpoints.shard_layout import plan_layout
 from ..ops.dtypes import bfloat16
 
 LAYERS, HIDDEN, INTERMEDIATE, KEYS, HEADS, VOCABULARY = 4, 64, 128, 32, 4, 256

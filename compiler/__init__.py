@@ -6,17 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..checkpoints.catalog import Catalog
 from ..grammar import parse
 from ..grammar.diagnostics import Diagnostics, SourceText
-from .bind import bind
-from .catalog import Catalog
-from .components import components
-from .lower import lower
-from .machine import processor_count
-from .passes import optimise
-from .plan import Memory, Plan, Request, make_plan
+from .binding.bind import bind
+from .binding.method_signatures import SIGNATURES
+from .graph.passes import optimise
+from .lowering.lower import lower
+from .planning.machine import processor_count
+from .planning.plan import Memory, Plan, Request, make_plan
 from .recursion import deep_recursion
-from .signatures import SIGNATURES
+from .sweeps.components import components
 
 Emit = Callable[[str, Any], None]
 

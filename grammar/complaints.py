@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .diagnostics import Diagnostics, RecipeError, Span, nearest
-from .layout import END
+from .line_layout import END
 from .tokens import RESERVED_WORDS, STATEMENT_WORDS, Token
 
 # What each token type is called. Where an expression may begin, all its first tokens are accepted,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
-from .printing import (
+from .expression_text import (
     POSTFIX,
     SUM,
     binding,
@@ -31,7 +31,7 @@ from .syntax import (
     Binary,
     Block,
     Comment,
-    Expr,
+    ExprSyntax,
     For,
     Let,
     List,
@@ -39,7 +39,7 @@ from .syntax import (
     Negate,
     Param,
     Recipe,
-    Row,
+    RowSyntax,
     Save,
     Set,
     Setting,
@@ -51,7 +51,7 @@ _WIDTH = 100
 _ROW_WIDTH = 120  # rows are a table, which is worth a longer line
 _STEP = "  "
 
-_Item: TypeAlias = Statement | Row | Setting | Arm | Expr
+_Item: TypeAlias = Statement | RowSyntax | Setting | Arm | ExprSyntax
 _ItemT = TypeVar("_ItemT", bound=_Item)
 
 
@@ -203,9 +203,9 @@ class _Formatter:
             return f"{text} {{ {inside} }}"
         return f"{text} {self._braced(node.settings, region, indent, self.item)}"
 
-    def item(self, node: Row | Setting, indent: str) -> _Line:
+    def item(self, node: RowSyntax | Setting, indent: str) -> _Line:
         """A row or a setting of a block."""
-        if isinstance(node, Row):
+        if isinstance(node, RowSyntax):
             return self._row(node, indent)
         name = setting_name(node)
         value = self.expression(node.value, indent, len(indent) + len(name) + 3)
@@ -216,7 +216,7 @@ class _Formatter:
         value = self.expression(node.value, indent, len(indent) + len(pattern) + 1)
         return _Line(f"{pattern} {value}", "arm", (pattern, value))
 
-    def _row(self, node: Row, indent: str) -> _Line:
+    def _row(self, node: RowSyntax, indent: str) -> _Line:
         text = self.expression(node.value, indent, len(indent))
         cells = [text]
         for column in node.columns:
@@ -232,7 +232,7 @@ class _Formatter:
 
     def expression(
         self,
-        node: Expr,
+        node: ExprSyntax,
         indent: str,
         column: int,
         tail: int = 0,
@@ -242,7 +242,7 @@ class _Formatter:
     ) -> str:
         """The text of an expression that begins at `column` (from 0) on a line.
 
-        tail: characters that follow on its last line; need: as in printing.expression.
+        tail: characters that follow on its last line; need: as in expression_text.expression.
         """
         flat = expression(node, need)
         width = _ROW_WIDTH if in_column else _WIDTH

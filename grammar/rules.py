@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from .diagnostics import Diagnostics, Label, RecipeError
-from .syntax import Block, For, Match, Recipe, Row, Save, Setting, Statement, Version
+from .syntax import Block, For, Match, Recipe, RowSyntax, Save, Setting, Statement, Version
 from .tokens import Token
 
 LANGUAGE_VERSION = 1
@@ -44,7 +44,7 @@ def check_rules(recipe: Recipe, problems: Diagnostics) -> None:
             _check_match(node, problems)
         elif isinstance(node, Block):
             _check_block(node, problems)
-        elif isinstance(node, Row):
+        elif isinstance(node, RowSyntax):
             _check_unique(node.columns, problems)
         elif isinstance(node, Save):
             _check_quoted(node.settings, problems)

@@ -33,7 +33,7 @@ class Boolean:
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class SizeSyntax:
     """A number of bytes (`5GB`, `512MiB`), with the text that it was written as."""
 
     value: int
@@ -57,7 +57,7 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class List:
-    items: tuple[Expr, ...]
+    items: tuple[ExprSyntax, ...]
     span: Span = _span()
 
 
@@ -73,7 +73,7 @@ class Pattern:
 @dataclass(frozen=True, slots=True)
 class Arm:
     pattern: Pattern
-    value: Expr
+    value: ExprSyntax
     span: Span = _span()
 
 
@@ -88,15 +88,15 @@ class Match:
 @dataclass(frozen=True, slots=True)
 class Binary:
     op: Literal["+", "-", "*"]
-    left: Expr
-    right: Expr
+    left: ExprSyntax
+    right: ExprSyntax
     op_span: Span = _span()
     span: Span = _span()
 
 
 @dataclass(frozen=True, slots=True)
 class Negate:
-    operand: Expr
+    operand: ExprSyntax
     span: Span = _span()
 
 
@@ -104,9 +104,9 @@ class Negate:
 class Slice:
     """`operand[start:stop]`: layers start up to stop, half-open; a bound left out is None."""
 
-    operand: Expr
-    start: Expr | None
-    stop: Expr | None
+    operand: ExprSyntax
+    start: ExprSyntax | None
+    stop: ExprSyntax | None
     span: Span = _span()
 
 
@@ -118,17 +118,17 @@ class Setting:
     """
 
     name: str
-    value: Expr
+    value: ExprSyntax
     name_span: Span = _span()
     span: Span = _span()
     quoted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RowSyntax:
     """A source of a block with its own columns."""
 
-    value: Expr
+    value: ExprSyntax
     columns: tuple[Setting, ...]
     span: Span = _span()
 
@@ -138,21 +138,21 @@ class Block:
     """`name { rows and settings }`: a merge method, `stack`, `cast`, `lora` or `union`."""
 
     name: str
-    items: tuple[Row | Setting, ...]
+    items: tuple[RowSyntax | Setting, ...]
     name_span: Span = _span()
     span: Span = _span()
 
     @property
-    def rows(self) -> tuple[Row, ...]:
-        return tuple(item for item in self.items if isinstance(item, Row))
+    def rows(self) -> tuple[RowSyntax, ...]:
+        return tuple(item for item in self.items if isinstance(item, RowSyntax))
 
     @property
     def settings(self) -> tuple[Setting, ...]:
         return tuple(item for item in self.items if isinstance(item, Setting))
 
 
-Expr: TypeAlias = (
-    Number | Boolean | Size | String | Name | List | Match | Binary | Negate | Slice | Block
+ExprSyntax: TypeAlias = (
+    Number | Boolean | SizeSyntax | String | Name | List | Match | Binary | Negate | Slice | Block
 )
 
 # Statements -------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ class Version:
 @dataclass(frozen=True, slots=True)
 class Let:
     name: str
-    value: Expr
+    value: ExprSyntax
     keep: bool
     name_span: Span = _span()
     span: Span = _span()
@@ -176,7 +176,7 @@ class Let:
 @dataclass(frozen=True, slots=True)
 class Param:
     name: str
-    value: Expr
+    value: ExprSyntax
     name_span: Span = _span()
     span: Span = _span()
 
@@ -184,7 +184,7 @@ class Param:
 @dataclass(frozen=True, slots=True)
 class Set:
     name: str
-    value: Expr
+    value: ExprSyntax
     name_span: Span = _span()
     span: Span = _span()
 
@@ -193,7 +193,7 @@ class Set:
 class Save:
     """`save value to path { settings }`. YAML names no path: None until `--out` says."""
 
-    value: Expr
+    value: ExprSyntax
     path: String | None
     settings: tuple[Setting, ...]
     span: Span = _span()
@@ -202,7 +202,7 @@ class Save:
 @dataclass(frozen=True, slots=True)
 class For:
     name: str
-    values: Expr
+    values: ExprSyntax
     body: tuple[Statement, ...]
     name_span: Span = _span()
     span: Span = _span()

@@ -19,7 +19,7 @@ import lark
 
 from .complaints import explain_failure, looks_like_yaml
 from .diagnostics import Diagnostics, SourceText
-from .layout import CLOSERS, END, lay_out
+from .line_layout import CLOSERS, END, lay_out
 from .rules import check_rules, check_version
 from .syntax import Recipe, Statement
 from .tokens import Token, tokenize

@@ -12,7 +12,7 @@ from .syntax import (
     Binary,
     Block,
     Boolean,
-    Expr,
+    ExprSyntax,
     For,
     Import,
     Let,
@@ -23,11 +23,11 @@ from .syntax import (
     Number,
     Param,
     Pattern,
-    Row,
+    RowSyntax,
     Save,
     Set,
     Setting,
-    Size,
+    SizeSyntax,
     Slice,
     Statement,
     String,
@@ -53,20 +53,22 @@ class TreeBuilder(Transformer[Any, Any]):
         value = number.value
         return Version(value if isinstance(value, int) else 0, word.span.to(number.span))
 
-    def let(self, word: Token, name: Token, _equal: Token, value: Expr, keep: Token | None) -> Let:
+    def let(
+        self, word: Token, name: Token, _equal: Token, value: ExprSyntax, keep: Token | None
+    ) -> Let:
         span = word.span.to(keep.span if keep else value.span)
         return Let(name.text, value, keep is not None, name.span, span)
 
-    def param(self, word: Token, name: Token, _equal: Token, value: Expr) -> Param:
+    def param(self, word: Token, name: Token, _equal: Token, value: ExprSyntax) -> Param:
         return Param(name.text, value, name.span, word.span.to(value.span))
 
-    def set(self, word: Token, name: Token, _equal: Token, value: Expr) -> Set:
+    def set(self, word: Token, name: Token, _equal: Token, value: ExprSyntax) -> Set:
         return Set(name.text, value, name.span, word.span.to(value.span))
 
     def save(
         self,
         word: Token,
-        value: Expr,
+        value: ExprSyntax,
         _to: Token,
         path: Token,
         settings: tuple[tuple[Setting, ...], Token] | None,
@@ -87,7 +89,7 @@ class TreeBuilder(Transformer[Any, Any]):
         word: Token,
         name: Token,
         _in: Token,
-        values: Expr,
+        values: ExprSyntax,
         _open: Token,
         body: tuple[Statement, ...],
         close: Token,
@@ -102,8 +104,8 @@ class TreeBuilder(Transformer[Any, Any]):
     def number(self, token: Token) -> Number:
         return Number(cast("int | float", token.value), token.span)
 
-    def size(self, token: Token) -> Size:
-        return Size(cast(int, token.value), token.text, token.span)
+    def size(self, token: Token) -> SizeSyntax:
+        return SizeSyntax(cast(int, token.value), token.text, token.span)
 
     def string(self, token: Token) -> String:
         return String(str(token.value), token.span)
@@ -114,14 +116,14 @@ class TreeBuilder(Transformer[Any, Any]):
     def reference(self, token: Token) -> Name:
         return Name(token.text, token.span)
 
-    def paren(self, left: Token, inner: Expr, right: Token) -> Expr:
+    def paren(self, left: Token, inner: ExprSyntax, right: Token) -> ExprSyntax:
         return replace(inner, span=left.span.to(right.span))
 
-    def binary(self, left: Expr, op: Token, right: Expr) -> Binary:
+    def binary(self, left: ExprSyntax, op: Token, right: ExprSyntax) -> Binary:
         sign = cast(Literal["+", "-", "*"], op.text)
         return Binary(sign, left, right, op.span, left.span.to(right.span))
 
-    def negate(self, minus: Token, operand: Expr) -> Number | Negate:
+    def negate(self, minus: Token, operand: ExprSyntax) -> Number | Negate:
         span = minus.span.to(operand.span)
         literal = minus.span.source.text[operand.span.start] in ".0123456789"
         if isinstance(operand, Number) and literal:
@@ -130,11 +132,11 @@ class TreeBuilder(Transformer[Any, Any]):
 
     def slice(
         self,
-        operand: Expr,
+        operand: ExprSyntax,
         _open: Token,
-        start: Expr | None,
+        start: ExprSyntax | None,
         _colon: Token,
-        stop: Expr | None,
+        stop: ExprSyntax | None,
         close: Token,
     ) -> Slice:
         return Slice(operand, start, stop, operand.span.to(close.span))
@@ -147,7 +149,7 @@ class TreeBuilder(Transformer[Any, Any]):
         arms = tuple(x for x in rest if isinstance(x, Arm))
         return Match(arms, word.span.to(rest[-1].span))
 
-    def arm(self, pattern: Pattern, _colon: Token, value: Expr) -> Arm:
+    def arm(self, pattern: Pattern, _colon: Token, value: ExprSyntax) -> Arm:
         return Arm(pattern, value, pattern.span.to(value.span))
 
     def pattern(self, token: Token) -> Pattern:
@@ -158,14 +160,14 @@ class TreeBuilder(Transformer[Any, Any]):
         return Pattern("word", token.text, token.span)
 
     def block(self, name: Token, _open: Token, *rest: Any) -> Block:
-        items = tuple(x for x in rest if isinstance(x, Row | Setting))
+        items = tuple(x for x in rest if isinstance(x, RowSyntax | Setting))
         return Block(name.text, items, name.span, name.span.to(rest[-1].span))
 
-    def row(self, value: Expr, *columns: Setting) -> Row:
+    def row(self, value: ExprSyntax, *columns: Setting) -> RowSyntax:
         end = columns[-1].span if columns else value.span
-        return Row(value, columns, value.span.to(end))
+        return RowSyntax(value, columns, value.span.to(end))
 
-    def setting(self, name: Token, _equal: Token, value: Expr) -> Setting:
+    def setting(self, name: Token, _equal: Token, value: ExprSyntax) -> Setting:
         quoted = name.type == "STRING"
         text = str(name.value) if quoted else name.text
         return Setting(text, value, name.span, name.span.to(value.span), quoted)

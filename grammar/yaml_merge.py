@@ -14,7 +14,7 @@ import yaml
 
 from .diagnostics import Label, Span, did_you_mean
 from .signature import Signature, Signatures
-from .syntax import Block, Expr, Number, Row, Setting, Slice
+from .syntax import Block, ExprSyntax, Number, RowSyntax, Setting, Slice
 from .yaml_models import ModelReader
 from .yaml_nodes import Field, YamlReader, is_null
 from .yaml_parameters import Level, ParameterReader
@@ -27,15 +27,15 @@ _BODY_HINT = "`models` merges whole models, `slices` ranges of their layers"
 class _Source:
     """A row before the base is told apart: its model, and its model's slice with its columns."""
 
-    model: Expr
-    row: Row
+    model: ExprSyntax
+    row: RowSyntax
 
 
 @dataclass(frozen=True, slots=True)
 class _Base:
     """What `base_model` names, and where."""
 
-    model: Expr
+    model: ExprSyntax
     field: Field
 
 
@@ -45,7 +45,7 @@ def merge_expression(
     reader: YamlReader,
     models: ModelReader,
     signatures: Signatures,
-) -> Expr | None:
+) -> ExprSyntax | None:
     """The merge that a document describes; None (and at least one report) where it has errors."""
     if "merge_method" not in fields:
         reader.complain(document, "a recipe needs a `merge_method`")
@@ -79,7 +79,7 @@ class _MergeReader:
         self.parameters = ParameterReader(reader, method, signature)
         self._base_is_named = False
 
-    def read(self, fields: Mapping[str, Field], document: yaml.Node) -> Expr | None:
+    def read(self, fields: Mapping[str, Field], document: yaml.Node) -> ExprSyntax | None:
         base = self._base(fields)
         self._base_is_named = "base_model" in fields
         levels = [
@@ -115,7 +115,7 @@ class _MergeReader:
         node: yaml.Node,
         base: _Base | None,
         levels: list[Level],
-    ) -> Expr | None:
+    ) -> ExprSyntax | None:
         """The merge under whichever of `models`, `slices`, `modules` a mapping has."""
         given = [key for key in _BODIES if key in fields]
         if not given:
@@ -142,7 +142,7 @@ class _MergeReader:
 
     def _module(
         self, field: Field, node: yaml.Node, base: _Base | None, levels: list[Level]
-    ) -> Expr | None:
+    ) -> ExprSyntax | None:
         modules = list(self.reader.fields(field.value, "`modules`").values())
         if len(modules) != 1:
             self.reader.complain(field.value, "`modules` must have exactly one module here")
@@ -166,7 +166,7 @@ class _MergeReader:
         listed = base is None or any(source.model == base.model for source in sources)
         if base is not None and not listed and self.signature.base in ("unused", "first"):
             span = self.reader.span(base.field.value)
-            row = Row(base.model, self.parameters.columns(levels), span)
+            row = RowSyntax(base.model, self.parameters.columns(levels), span)
             sources.append(_Source(base.model, row))
         return self._merge(sources, base, levels, self._span_of(field))
 
@@ -190,11 +190,11 @@ class _MergeReader:
         own = self.parameters.level(fields.get("parameters"), of_source=True)
         if model is None:
             return None
-        value: Expr = model
+        value: ExprSyntax = model
         if layers is not None:
             value = Slice(model, *layers, model.span.to(layers[1].span))
         columns = self.parameters.columns([own, *levels])
-        return _Source(model, Row(value, columns, self.reader.span(item)))
+        return _Source(model, RowSyntax(value, columns, self.reader.span(item)))
 
     def _span_of(self, field: Field) -> Span:
         return field.key_span.to(self.reader.span(field.value))
@@ -202,14 +202,14 @@ class _MergeReader:
     # Slices
 
     def _slices(self, field: Field, base: _Base | None, levels: list[Level]) -> Block:
-        rows: list[Row] = []
+        rows: list[RowSyntax] = []
         for item in self.reader.items(field):
             row = self._slice(item, base, levels)
             if row is not None:
                 rows.append(row)
         return Block("stack", tuple(rows), field.key_span, self._span_of(field))
 
-    def _slice(self, item: yaml.Node, base: _Base | None, levels: list[Level]) -> Row | None:
+    def _slice(self, item: yaml.Node, base: _Base | None, levels: list[Level]) -> RowSyntax | None:
         fields = self.reader.fields(item, "a slice", ("sources", "base_model", "parameters"))
         if "sources" not in fields:
             if isinstance(item, yaml.MappingNode):
@@ -234,7 +234,7 @@ class _MergeReader:
                 )
             return None
         merged = self._merge(sources, base, [own, *levels], span, sliced=True)
-        return Row(merged, (), span) if merged else None
+        return RowSyntax(merged, (), span) if merged else None
 
     def _slice_source(self, node: yaml.Node, levels: list[Level]) -> _Source | None:
         fields = self._source_fields(node, ("model", "layer_range", "parameters"))
@@ -287,7 +287,7 @@ class _MergeReader:
         """One merge; `base` becomes a setting, or the first row, as the method has it."""
         if not sources:
             return None
-        items: list[Row | Setting] = [source.row for source in sources]
+        items: list[RowSyntax | Setting] = [source.row for source in sources]
         if base is not None and self.signature.base != "unused":
             own = [source for source in sources if source.model == base.model]
             if sliced and not own:

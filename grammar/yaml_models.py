@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import yaml
 
 from .diagnostics import Span
-from .syntax import Binary, Block, Expr, Name, Row, Setting, String
+from .syntax import Binary, Block, ExprSyntax, Name, RowSyntax, Setting, String
 from .yaml_nodes import Field, YamlReader, is_null
 
 _REFERENCE_KEYS = ("model", "lora")
@@ -25,21 +25,21 @@ class ModelReader:
     """
 
     def __init__(
-        self, reader: YamlReader, stages: Mapping[str, str], rounded_to: Expr | None = None
+        self, reader: YamlReader, stages: Mapping[str, str], rounded_to: ExprSyntax | None = None
     ):
         self.reader = reader
         self.stages = stages
         self.used: set[str] = set()
         self.rounded_to = rounded_to
 
-    def model(self, field: Field) -> Expr | None:
+    def model(self, field: Field) -> ExprSyntax | None:
         """The model that a `model:` or `base_model:` field names, rounded where that is asked."""
         found = self.reference(field)
         if found is None or self.rounded_to is None:
             return found
         return cast(found, self.rounded_to)
 
-    def reference(self, field: Field) -> Expr | None:
+    def reference(self, field: Field) -> ExprSyntax | None:
         """The model that a `model:` or `base_model:` field names; None where it's malformed."""
         node = field.value
         if not isinstance(node, yaml.MappingNode):
@@ -72,7 +72,7 @@ class ModelReader:
         name = self.reader.text(revision.value)
         return f"{path}@{name}" if name is not None else None
 
-    def _parse(self, text: str, node: yaml.Node) -> Expr | None:
+    def _parse(self, text: str, node: yaml.Node) -> ExprSyntax | None:
         if text in self.stages:
             return self._combine(text, None, self.reader.span(node))
         model, *loras = text.split("+")
@@ -85,18 +85,18 @@ class ModelReader:
             return None
         return self._combine(model, loras[0] if loras else None, self.reader.span(node))
 
-    def _combine(self, model: str, lora: str | None, span: Span) -> Expr:
-        base: Expr = String(model, span)
+    def _combine(self, model: str, lora: str | None, span: Span) -> ExprSyntax:
+        base: ExprSyntax = String(model, span)
         if model in self.stages:
             self.used.add(model)
             base = Name(self.stages[model], span)
         if lora is None:
             return base
-        adapter = Block("lora", (Row(String(lora, span), (), span),), span, span)
+        adapter = Block("lora", (RowSyntax(String(lora, span), (), span),), span, span)
         return Binary("+", base, adapter, span, span)
 
 
-def cast(value: Expr, dtype: Expr) -> Expr:
+def cast(value: ExprSyntax, dtype: ExprSyntax) -> ExprSyntax:
     """`cast { value, dtype = … }`: the value rounded to a dtype."""
     setting = Setting("dtype", dtype, dtype.span, dtype.span)
-    return Block("cast", (Row(value, (), value.span), setting), dtype.span, value.span)
+    return Block("cast", (RowSyntax(value, (), value.span), setting), dtype.span, value.span)

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 import yaml
 
 from .diagnostics import Span
-from .syntax import Block, Expr, Name, Number, Row, Setting, String
+from .syntax import Block, ExprSyntax, Name, Number, RowSyntax, Setting, String
 from .tokens import is_dotted_name
 from .yaml_models import ModelReader
 from .yaml_nodes import Field, YamlReader, is_null
@@ -41,7 +41,7 @@ def output_settings(
     return _OutputReader(reader, models).settings(fields)
 
 
-def input_dtype(fields: Mapping[str, Field], reader: YamlReader) -> Expr | None:
+def input_dtype(fields: Mapping[str, Field], reader: YamlReader) -> ExprSyntax | None:
     """The dtype that inputs are rounded to: `dtype` beside an `out_dtype`, if arithmetic has more.
 
     Without an `out_dtype` results are rounded to it once, and inputs aren't.
@@ -58,7 +58,7 @@ def _dtype_name(node: yaml.Node) -> str:
     return str(node.value).removeprefix("torch.")
 
 
-def _dtype(field: Field, reader: YamlReader) -> Expr | None:
+def _dtype(field: Field, reader: YamlReader) -> ExprSyntax | None:
     if reader.text(field.value) is None:
         return None
     text = _dtype_name(field.value)
@@ -84,7 +84,7 @@ class _OutputReader:
                 fields["tokenizer_source"].key_span,
                 hint="keep `tokenizer`: its `source` says the same",
             )
-        values: list[tuple[str, Field, Expr | None]] = []
+        values: list[tuple[str, Field, ExprSyntax | None]] = []
         for key in DTYPE_KEYS:
             if key in fields and not is_null(fields[key].value):
                 values.append(("dtype", fields[key], _dtype(fields[key], self.reader)))
@@ -103,24 +103,24 @@ class _OutputReader:
             if value is not None
         )
 
-    def _word(self, field: Field) -> Expr | None:
+    def _word(self, field: Field) -> ExprSyntax | None:
         text, span = self.reader.text(field.value), self.reader.span(field.value)
         if text is None:
             return None
         return Name(text, span) if is_dotted_name(text) else String(text, span)
 
-    def _source(self, field: Field) -> Expr | None:
+    def _source(self, field: Field) -> ExprSyntax | None:
         node = field.value
         if isinstance(node, yaml.ScalarNode) and node.value in ("union", "base"):
             return Name(node.value, self.reader.span(node))
         return self.models.reference(field)
 
-    def _tokenizer(self, field: Field) -> Expr | None:
+    def _tokenizer(self, field: Field) -> ExprSyntax | None:
         if isinstance(field.value, yaml.ScalarNode):
             return self._source(field)
         fields = self.reader.fields(field.value, "`tokenizer`", _TOKENIZER_FIELDS)
         span = self.reader.span(field.value)
-        source: Expr | None = Name("union", span)
+        source: ExprSyntax | None = Name("union", span)
         if "source" in fields:
             source = self._source(fields["source"])
         if source is None:
@@ -162,11 +162,11 @@ class _OutputReader:
                 continue
             span = entry.key_span.to(value.span)
             if "force" in fields and self._flag(fields["force"]):
-                value = Block("force", (Row(value, (), value.span),), value.span, value.span)
+                value = Block("force", (RowSyntax(value, (), value.span),), value.span, value.span)
             settings.append(Setting(token, value, entry.key_span, span, quoted=True))
         return settings
 
-    def _token_source(self, field: Field) -> Expr | None:
+    def _token_source(self, field: Field) -> ExprSyntax | None:
         node, span = field.value, self.reader.span(field.value)
         if not isinstance(node, yaml.MappingNode) or any(
             isinstance(key, yaml.ScalarNode) and key.value in ("path", "lora")
@@ -191,7 +191,7 @@ class _OutputReader:
         which = self._which_token(fields, span)
         if model is None or which is None:
             return None
-        return Block("token", (Row(model, (), model.span), which), span, span)
+        return Block("token", (RowSyntax(model, (), model.span), which), span, span)
 
     def _which_token(self, fields: Mapping[str, Field], span: Span) -> Setting | None:
         if "token" in fields:

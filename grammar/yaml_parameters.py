@@ -21,7 +21,7 @@ import yaml
 
 from .diagnostics import Span, did_you_mean
 from .signature import Signature
-from .syntax import Arm, Boolean, Expr, List, Match, Name, Number, Pattern, Setting, String
+from .syntax import Arm, Boolean, ExprSyntax, List, Match, Name, Number, Pattern, Setting, String
 from .tokens import is_dotted_name
 from .yaml_nodes import Field, YamlReader, is_empty, is_null
 
@@ -34,7 +34,7 @@ _TRUTH: dict[object, bool] = {0: False, 1: True, "false": False, "true": True}
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
+class YamlParameter:
     """One level's value of one parameter: arms in order, only the last perhaps for all tensors."""
 
     key_span: Span
@@ -45,7 +45,7 @@ class Parameter:
         return bool(self.arms) and self.arms[-1].pattern.kind == "default"
 
 
-Level = dict[str, Parameter]
+Level = dict[str, YamlParameter]
 
 
 class ParameterReader:
@@ -63,7 +63,7 @@ class ParameterReader:
         level: Level = {}
         for name, entry in self.reader.fields(field.value, "`parameters`").items():
             if name not in IGNORED and self._known(entry, of_source):
-                level[name] = Parameter(entry.key_span, self._arms(entry))
+                level[name] = YamlParameter(entry.key_span, self._arms(entry))
         return level
 
     def _known(self, entry: Field, of_source: bool) -> bool:
@@ -116,7 +116,7 @@ class ParameterReader:
             if default is not None:
                 arms["_"] = Arm(Pattern("default", "_", span), default, span)
         chosen = tuple(arms.values())
-        value: Expr
+        value: ExprSyntax
         if chosen[0].pattern.kind == "default":
             value = chosen[0].value
         else:
@@ -130,9 +130,11 @@ class ParameterReader:
         default = self._default("rescale", place)
         if default in (None, Name("none", place)):
             return {}
-        return {"rescale": Parameter(place, (Arm(Pattern("default", "_", place), default, place),))}
+        return {
+            "rescale": YamlParameter(place, (Arm(Pattern("default", "_", place), default, place),))
+        }
 
-    def _default(self, name: str, span: Span) -> Expr | None:
+    def _default(self, name: str, span: Span) -> ExprSyntax | None:
         value = self.signature.defaults.get(name)
         if name == "rescale" and value is not None:
             return Name(_RESCALE[value not in (False, "none")], span)
@@ -166,7 +168,7 @@ class ParameterReader:
         return tuple(arms)
 
     def _arm(
-        self, filter_: yaml.Node | None, node: yaml.Node, value: Expr | None
+        self, filter_: yaml.Node | None, node: yaml.Node, value: ExprSyntax | None
     ) -> tuple[Arm, ...]:
         if value is None:
             return ()
@@ -182,7 +184,7 @@ class ParameterReader:
             pattern = Pattern("glob", f"*{glob.escape(text)}*", span)
         return (Arm(pattern, value, span),)
 
-    def _value(self, name: str, node: yaml.Node) -> Expr | None:
+    def _value(self, name: str, node: yaml.Node) -> ExprSyntax | None:
         span = self.reader.span(node)
         if isinstance(node, yaml.SequenceNode):
             if not node.value:
@@ -193,7 +195,7 @@ class ParameterReader:
             return List(present, span) if len(present) == len(items) else None
         return self._scalar(name, node)
 
-    def _scalar(self, name: str, node: yaml.Node) -> Expr | None:
+    def _scalar(self, name: str, node: yaml.Node) -> ExprSyntax | None:
         if isinstance(node, yaml.CollectionNode):
             self.reader.complain(
                 node,
@@ -214,5 +216,5 @@ class ParameterReader:
         return None
 
 
-def _word(text: str, span: Span) -> Expr:
+def _word(text: str, span: Span) -> ExprSyntax:
     return Name(text, span) if is_dotted_name(text) else String(text, span)

@@ -13,7 +13,7 @@ import yaml
 
 from .diagnostics import Diagnostics, Label, SourceText, Span
 from .signature import Signatures
-from .syntax import Expr, Let, Name, Recipe, Save, Set, Setting, Statement
+from .syntax import ExprSyntax, Let, Name, Recipe, Save, Set, Setting, Statement
 from .tokens import is_plain_name
 from .yaml_merge import merge_expression
 from .yaml_models import ModelReader, cast
@@ -50,8 +50,8 @@ class _Document:
     fields: dict[str, Field]
     name: str | None
     identifier: str
-    value: Expr | None = None
-    dtype: Expr | None = None
+    value: ExprSyntax | None = None
+    dtype: ExprSyntax | None = None
     used: frozenset[str] = frozenset()
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from .named import named_function
-from .streams import KEEP_BITS, keyed_bits_torch
+from .random_bits import KEEP_BITS, keyed_bits_torch
 
 EAGER: dict[str, Callable[..., Any]] = {}
 

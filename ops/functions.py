@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .errors import MethodError
+from .method_error import MethodError
 from .primitives import TABLE
 from .symbols import Attribute, Mask, Scalar, Selection, Symbol, Tensor, Tracer
 

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any, Literal
 
 
-class Kind(Enum):
+class ValueKind(Enum):
     """What a value is: per element, or once for the whole tensor."""
 
     TENSOR = "tensor"  # a number per element, in the compute dtype
@@ -50,22 +50,28 @@ class Primitive:
 
     name: str
     trait: Trait
-    result: Callable[[tuple[Kind, ...]], Kind]
+    result: Callable[[tuple[ValueKind, ...]], ValueKind]
     indexed: bool = False
     stream: Literal["keys", "pools"] | None = None
     evaluate: Callable[..., Any] | None = None
     linear: Literal["+", "+-", "-", "*", "/"] | None = None
 
 
-def _number(kinds: tuple[Kind, ...]) -> Kind:
-    return Kind.TENSOR if Kind.TENSOR in kinds or Kind.MASK in kinds else Kind.SCALAR
+def _number(kinds: tuple[ValueKind, ...]) -> ValueKind:
+    return (
+        ValueKind.TENSOR
+        if ValueKind.TENSOR in kinds or ValueKind.MASK in kinds
+        else ValueKind.SCALAR
+    )
 
 
-def _truth(kinds: tuple[Kind, ...]) -> Kind:
-    return Kind.MASK if Kind.TENSOR in kinds or Kind.MASK in kinds else Kind.FLAG
+def _truth(kinds: tuple[ValueKind, ...]) -> ValueKind:
+    return (
+        ValueKind.MASK if ValueKind.TENSOR in kinds or ValueKind.MASK in kinds else ValueKind.FLAG
+    )
 
 
-def _always(kind: Kind) -> Callable[[tuple[Kind, ...]], Kind]:
+def _always(kind: ValueKind) -> Callable[[tuple[ValueKind, ...]], ValueKind]:
     return lambda _: kind
 
 
@@ -81,7 +87,7 @@ def _divide(x: float, y: float) -> float:
 def _elementwise(
     name: str,
     evaluate: Callable[..., Any] | None,
-    result: Callable[[tuple[Kind, ...]], Kind] = _number,
+    result: Callable[[tuple[ValueKind, ...]], ValueKind] = _number,
     linear: Literal["+", "+-", "-", "*", "/"] | None = None,
 ) -> Primitive:
     return Primitive(name, Trait.ELEMENTWISE, result, evaluate=evaluate, linear=linear)
@@ -90,11 +96,11 @@ def _elementwise(
 TABLE: dict[str, Primitive] = {
     primitive.name: primitive
     for primitive in (
-        Primitive("input", Trait.LEAF, _always(Kind.TENSOR)),
-        Primitive("whole_input", Trait.LEAF, _always(Kind.WHOLE)),
-        Primitive("param", Trait.LEAF, _always(Kind.SCALAR)),
-        Primitive("const", Trait.LEAF, _always(Kind.SCALAR)),
-        Primitive("numel", Trait.LEAF, _always(Kind.SCALAR)),
+        Primitive("input", Trait.LEAF, _always(ValueKind.TENSOR)),
+        Primitive("whole_input", Trait.LEAF, _always(ValueKind.WHOLE)),
+        Primitive("param", Trait.LEAF, _always(ValueKind.SCALAR)),
+        Primitive("const", Trait.LEAF, _always(ValueKind.SCALAR)),
+        Primitive("numel", Trait.LEAF, _always(ValueKind.SCALAR)),
         _elementwise("add", lambda x, y: x + y, linear="+"),
         _elementwise("sub", lambda x, y: x - y, linear="+-"),
         _elementwise("mul", lambda x, y: x * y, linear="*"),
@@ -112,23 +118,25 @@ TABLE: dict[str, Primitive] = {
         _elementwise("or", lambda x, y: x or y, _truth),
         _elementwise("not", lambda x: not x, _truth),
         _elementwise("round", None),  # to the dtype in its attribute, and back
-        Primitive("sin", Trait.ELEMENTWISE, _always(Kind.SCALAR), evaluate=math.sin),
-        Primitive("cos", Trait.ELEMENTWISE, _always(Kind.SCALAR), evaluate=math.cos),
-        Primitive("arccos", Trait.ELEMENTWISE, _always(Kind.SCALAR), evaluate=math.acos),
-        Primitive("floor", Trait.ELEMENTWISE, _always(Kind.SCALAR), evaluate=math.floor),
-        Primitive("bernoulli", Trait.ELEMENTWISE, _always(Kind.MASK), indexed=True, stream="keys"),
-        Primitive("selected", Trait.ELEMENTWISE, _always(Kind.MASK), indexed=True),
-        Primitive("sum", Trait.REDUCTION, _always(Kind.SCALAR)),
-        Primitive("dot", Trait.REDUCTION, _always(Kind.SCALAR)),
-        Primitive("largest", Trait.SELECTION, _always(Kind.SELECTION)),
-        Primitive("pool_numel", Trait.LEAF, _always(Kind.SCALAR), stream="pools"),
-        Primitive("largest_of_pool", Trait.SELECTION, _always(Kind.SELECTION), stream="pools"),
-        Primitive("cut_magnitude", Trait.HOST, _always(Kind.SCALAR)),
-        Primitive("host", Trait.HOST, _always(Kind.BUNDLE)),
-        Primitive("host_item", Trait.HOST, _always(Kind.SCALAR)),
-        Primitive("rows", Trait.ROWWISE, _always(Kind.BUNDLE)),
-        Primitive("rows_item", Trait.ROWWISE, _always(Kind.TENSOR)),
-        Primitive("whole", Trait.OPAQUE, _always(Kind.BUNDLE)),
-        Primitive("whole_item", Trait.OPAQUE, _always(Kind.TENSOR)),
+        Primitive("sin", Trait.ELEMENTWISE, _always(ValueKind.SCALAR), evaluate=math.sin),
+        Primitive("cos", Trait.ELEMENTWISE, _always(ValueKind.SCALAR), evaluate=math.cos),
+        Primitive("arccos", Trait.ELEMENTWISE, _always(ValueKind.SCALAR), evaluate=math.acos),
+        Primitive("floor", Trait.ELEMENTWISE, _always(ValueKind.SCALAR), evaluate=math.floor),
+        Primitive(
+            "bernoulli", Trait.ELEMENTWISE, _always(ValueKind.MASK), indexed=True, stream="keys"
+        ),
+        Primitive("selected", Trait.ELEMENTWISE, _always(ValueKind.MASK), indexed=True),
+        Primitive("sum", Trait.REDUCTION, _always(ValueKind.SCALAR)),
+        Primitive("dot", Trait.REDUCTION, _always(ValueKind.SCALAR)),
+        Primitive("largest", Trait.SELECTION, _always(ValueKind.SELECTION)),
+        Primitive("pool_numel", Trait.LEAF, _always(ValueKind.SCALAR), stream="pools"),
+        Primitive("largest_of_pool", Trait.SELECTION, _always(ValueKind.SELECTION), stream="pools"),
+        Primitive("cut_magnitude", Trait.HOST, _always(ValueKind.SCALAR)),
+        Primitive("host", Trait.HOST, _always(ValueKind.BUNDLE)),
+        Primitive("host_item", Trait.HOST, _always(ValueKind.SCALAR)),
+        Primitive("rows", Trait.ROWWISE, _always(ValueKind.BUNDLE)),
+        Primitive("rows_item", Trait.ROWWISE, _always(ValueKind.TENSOR)),
+        Primitive("whole", Trait.OPAQUE, _always(ValueKind.BUNDLE)),
+        Primitive("whole_item", Trait.OPAQUE, _always(ValueKind.TENSOR)),
     )
 }

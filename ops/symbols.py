@@ -12,18 +12,18 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from .primitives import TABLE, Kind
+from .primitives import TABLE, ValueKind
 
 Attribute: TypeAlias = tuple[int | float | str, ...]
 
 
-class Node(NamedTuple):
+class Instruction(NamedTuple):
     """One primitive of a trace: its name, the indices of its arguments, its constants, its kind."""
 
     name: str
     args: tuple[int, ...]
     attr: Attribute
-    kind: Kind
+    kind: ValueKind
 
 
 class Guard(NamedTuple):
@@ -41,7 +41,7 @@ class Guard(NamedTuple):
 class Trace(NamedTuple):
     """A method's primitives, every argument before its user, and the index of its result."""
 
-    nodes: tuple[Node, ...]
+    nodes: tuple[Instruction, ...]
     result: int
     guards: tuple[Guard, ...]
 
@@ -50,7 +50,7 @@ class Tracer:
     """Collects nodes; equal nodes are one."""
 
     def __init__(self) -> None:
-        self.nodes: list[Node] = []
+        self.nodes: list[Instruction] = []
         self.guards: list[Guard] = []
         self._known: dict[tuple[object, ...], int] = {}
 
@@ -60,7 +60,7 @@ class Tracer:
         index = self._known.get(key)
         if index is None:
             index = self._known[key] = len(self.nodes)
-            self.nodes.append(Node(name, args, attr, kind))
+            self.nodes.append(Instruction(name, args, attr, kind))
         return _SYMBOLS[kind](self, index)
 
     def apply(self, name: str, args: Sequence[object], attr: Attribute) -> Symbol:
@@ -80,9 +80,9 @@ class Tracer:
     def whole_input(self, index: int) -> Whole:
         return self.add("whole_input", (), (index,))  # type: ignore[return-value]
 
-    def param(self, index: int, value: float) -> Parameter:
+    def param(self, index: int, value: float) -> SymbolicParameter:
         symbol = self.add("param", (), (index,))
-        return Parameter(self, symbol.index, index, value)
+        return SymbolicParameter(self, symbol.index, index, value)
 
     def finish(self, result: Symbol) -> Trace:
         return Trace(tuple(self.nodes), result.index, tuple(self.guards))
@@ -164,7 +164,7 @@ class Scalar(_Arithmetic):
     __slots__ = ()
 
 
-class Parameter(Scalar):
+class SymbolicParameter(Scalar):
     """A scalar whose value is known while tracing; comparing it with a constant records a guard."""
 
     __slots__ = ("param", "value")
@@ -239,12 +239,12 @@ class Whole(Symbol):
     __slots__ = ()
 
 
-_SYMBOLS: dict[Kind, type[Symbol]] = {
-    Kind.TENSOR: Tensor,
-    Kind.MASK: Mask,
-    Kind.SCALAR: Scalar,
-    Kind.FLAG: Flag,
-    Kind.SELECTION: Selection,
-    Kind.BUNDLE: Bundle,
-    Kind.WHOLE: Whole,
+_SYMBOLS: dict[ValueKind, type[Symbol]] = {
+    ValueKind.TENSOR: Tensor,
+    ValueKind.MASK: Mask,
+    ValueKind.SCALAR: Scalar,
+    ValueKind.FLAG: Flag,
+    ValueKind.SELECTION: Selection,
+    ValueKind.BUNDLE: Bundle,
+    ValueKind.WHOLE: Whole,
 }

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 
-from .errors import MethodError
 from .functions import (
     equal,
     floor,
@@ -25,6 +24,7 @@ from .functions import (
     where,
 )
 from .method import Call, Random
+from .method_error import MethodError
 from .parameters import Switch
 from .symbols import Scalar, Tensor
 

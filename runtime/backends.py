@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from ..compiler.kernels.cache import find_kernel, is_cached
 from ..compiler.kernels.source import kernel_source
-from ..compiler.program import Program, Segment
+from ..compiler.sweeps.program import Program, Segment
 from ..grammar.diagnostics import ResourceError
 
 Busy = Callable[[bool], None]

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..compiler.kernels.codec import STORAGE
-from ..compiler.program import Program, Sweep
+from ..compiler.sweeps.program import Program, Sweep
 from .files import ALIGNMENT
 
 Array: TypeAlias = np.ndarray[Any, Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from ..compiler.plan import Plan
+from ..compiler.planning.plan import Plan
 from ..grammar.diagnostics import CheckpointError, Diagnostics, ResourceError
 from .files import Files
 

@@ -26,7 +26,7 @@ from ..compiler.kernels.arguments import (
     WANTED,
 )
 
-Row: TypeAlias = np.ndarray[tuple[int], np.dtype[np.uint64]]
+BracketCounts: TypeAlias = np.ndarray[tuple[int], np.dtype[np.uint64]]
 Counts: TypeAlias = Sequence[tuple[int, int]]
 """For each guess how many magnitudes are above it, and how many are equal to it."""
 
@@ -132,7 +132,7 @@ class Search:
         """The last equal that is kept has this index."""
         self.until, self.unranked = index + 1, None
 
-    def fill(self, row: Row, query: Query) -> None:
+    def fill(self, row: BracketCounts, query: Query) -> None:
         """Write what a kernel needs to know of this search."""
         row[CUT] = 0 if self.cut is None else self.cut
         row[UNTIL] = 0 if self.until is None else self.until

@@ -12,8 +12,8 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from ..compiler.graph import Load
-from ..compiler.machine import is_cached, tells_cached
+from ..compiler.graph.graph import Load
+from ..compiler.planning.machine import is_cached, tells_cached
 from ..grammar.diagnostics import MergecError, RunError
 
 if hasattr(os, "posix_fadvise"):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..compiler.graph import Load
+from ..compiler.graph.graph import Load
 from ..compiler.kernels.codec import NONFINITE
 from ..grammar.diagnostics import MergecError, RunError
 

@@ -15,17 +15,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..compiler.components import Component
 from ..compiler.kernels.codec import STORAGE
-from ..compiler.options import Option
-from ..compiler.plan import CHUNK
-from ..compiler.program import Sweep
+from ..compiler.planning.plan import CHUNK
+from ..compiler.planning.strategies import Strategy
+from ..compiler.sweeps.components import Component
+from ..compiler.sweeps.program import Sweep
 from ..grammar.diagnostics import RunError
-from ..ops.errors import MethodError
+from ..ops.method_error import MethodError
 from .buffers import Buffers
 from .files import Files
 from .finite import nonfinite_error
-from .functions import call_whole
+from .function_calls import call_whole
 from .held import Held, InMemory, Spilled
 from .meters import Meter
 from .pools import Pools, pooled
@@ -33,7 +33,7 @@ from .scalars import Scalars
 from .walk import Data, KernelOf, Walk
 
 
-class Place(NamedTuple):
+class Destination(NamedTuple):
     """Where an output tensor's bytes go."""
 
     path: Path
@@ -54,10 +54,10 @@ class Job:
     def __init__(
         self,
         component: Component,
-        option: Option,
+        option: Strategy,
         sweeps: Sequence[Sweep],
         pools: Pools,
-        places: Sequence[Sequence[Place]],
+        places: Sequence[Sequence[Destination]],
         files: Files,
         kernel_of: KernelOf,
         spill_folder: Path,

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ..compiler.bound import Source
-from ..compiler.catalog import asked_revision
-from ..compiler.plan import Plan
-from ..compiler.structure import sources_of
+from ..checkpoints.catalog import asked_revision
+from ..compiler.binding.bound import Source
+from ..compiler.binding.model_structure import sources_of
+from ..compiler.planning.plan import Plan
 from ..grammar.diagnostics import SourceText
 from ..version import __version__
 from .carry import files_below

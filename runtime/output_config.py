@@ -5,14 +5,14 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from ..compiler.bound import Choice, Expr, Merge, Sliced, Source, Stack, Stage
-from ..compiler.checkpoint import Checkpoint
-from ..compiler.edit_config import LayerSource, config_text, edit_config
-from ..compiler.graph import Write
-from ..compiler.layers import is_head
-from ..compiler.plan import Plan
-from ..compiler.structure import Structures, first_source, merge_inputs
-from ..compiler.tied import TOKEN_EMBEDDINGS
+from ..checkpoints.checkpoint import Checkpoint
+from ..checkpoints.config_edits import LayerSource, config_text, edit_config
+from ..checkpoints.layers import is_head
+from ..checkpoints.tied_head import TOKEN_EMBEDDINGS
+from ..compiler.binding.bound import BoundExpr, Choice, Merge, Sliced, Source, Stack, Stage
+from ..compiler.binding.model_structure import Structures, first_source, merge_inputs
+from ..compiler.graph.graph import Write
+from ..compiler.planning.plan import Plan
 from ..ops.dtypes import DType
 
 
@@ -36,7 +36,7 @@ def output_config(plan: Plan, number: int) -> tuple[str | None, Checkpoint]:
     return config_text(config), base
 
 
-def layer_sources(expr: Expr, structures: Structures) -> list[LayerSource] | None:
+def layer_sources(expr: BoundExpr, structures: Structures) -> list[LayerSource] | None:
     """The config and layer number that each layer's entry is taken from; None: as they were."""
     match expr:
         case Source():
@@ -54,7 +54,7 @@ def layer_sources(expr: Expr, structures: Structures) -> list[LayerSource] | Non
             return [layer for part in expr.parts for layer in _layers(part, structures)]
 
 
-def _layers(expr: Expr, structures: Structures) -> list[LayerSource]:
+def _layers(expr: BoundExpr, structures: Structures) -> list[LayerSource]:
     found = layer_sources(expr, structures)
     if found is not None:
         return found

@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..compiler.components import Component
-from ..compiler.pool_passes import pool_of
-from ..compiler.program import POOL_BIN_BITS, magnitude_bits
+from ..compiler.sweeps.components import Component
+from ..compiler.sweeps.model_thresholds import pool_of
+from ..compiler.sweeps.program import POOL_BIN_BITS, magnitude_bits
 from .cuts import Search
 
 Bins: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]

@@ -11,23 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from ..compiler.components import Component
-from ..compiler.estimate import estimate
-from ..compiler.options import Option
-from ..compiler.plan import Plan
-from ..compiler.program import Program, Segment, Sweep
-from ..compiler.timeline import most_spilled
-from ..ops.whole import prepare
+from ..checkpoints.small_files import copy_sidecars
+from ..compiler.planning.estimate import estimate
+from ..compiler.planning.plan import Plan
+from ..compiler.planning.strategies import Strategy
+from ..compiler.planning.timeline import most_spilled
+from ..compiler.sweeps.components import Component
+from ..compiler.sweeps.program import Program, Segment, Sweep
+from ..ops.opaque_functions import prepare
 from .backends import Backend, find_backend
 from .checks import check_equalities, check_outputs
 from .files import Files
-from .jobs import Job, Place
+from .jobs import Destination, Job
 from .manifest import manifest
 from .meters import Gauge, Meter
 from .output_config import output_config
 from .pools import Pools
 from .report import Report, resident_bytes
-from .sidecar import copy_sidecars
 from .stage_reports import stage_group, stage_reports
 from .staging import MANIFEST_NAME, StagedOutput, check_space
 from .workers import Workers
@@ -175,7 +175,7 @@ class _Run:
     def _job(
         self,
         component: Component,
-        option: Option,
+        option: Strategy,
         sweeps: Sequence[Sweep],
         folders: list[Path],
     ) -> Job:
@@ -192,11 +192,11 @@ class _Run:
             self.meters.setdefault(stage_group(self.plan, component), Meter()),
         )
 
-    def _places(self, component: Component, folders: list[Path]) -> list[list[Place]]:
-        def place(output: int, name: str) -> Place:
+    def _places(self, component: Component, folders: list[Path]) -> list[list[Destination]]:
+        def place(output: int, name: str) -> Destination:
             layout = self.plan.layouts[output]
             slot = layout.slots[name]
-            return Place(folders[output] / layout.shards[slot.shard].name, slot.offset)
+            return Destination(folders[output] / layout.shards[slot.shard].name, slot.offset)
 
         return [[place(*target) for target in targets] for targets in component.targets]
 

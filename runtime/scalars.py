@@ -9,12 +9,12 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..compiler.components import Component
 from ..compiler.kernels.arguments import CUT_FIELDS
-from ..compiler.program import BIN_BITS, Look, Segment, magnitude_bits
+from ..compiler.sweeps.components import Component
+from ..compiler.sweeps.program import BIN_BITS, Look, Segment, magnitude_bits
 from ..ops.named import named_function
-from ..ops.primitives import TABLE, Kind, Trait
-from ..ops.symbols import Node
+from ..ops.primitives import TABLE, Trait, ValueKind
+from ..ops.symbols import Instruction
 from .cuts import NOTHING, Query, Search
 from .pools import Pools, pooled
 
@@ -32,11 +32,11 @@ class Scalars:
         self._pool_numel = [pools.numel.get(pool, 0) for pool in component.pools]
         self._values: dict[int, float] = {}
         self._bundles: dict[int, Sequence[float]] = {}
-        self._selections = [i for i, n in enumerate(program.nodes) if n.kind is Kind.SELECTION]
+        self._selections = [i for i, n in enumerate(program.nodes) if n.kind is ValueKind.SELECTION]
         self._row = {index: row for row, index in enumerate(self._selections)}
         self.keys = np.array(component.keys or [0], dtype=np.uint64)
         self.cuts = np.zeros((max(1, len(self._selections)), CUT_FIELDS), dtype=np.uint64)
-        ranked = {i for n in program.nodes if n.kind is Kind.MASK for i in n.args}
+        ranked = {i for n in program.nodes if n.kind is ValueKind.MASK for i in n.args}
         bits = magnitude_bits(program.compute)
         self._searches = {
             i: Search(component.numel, bits, BIN_BITS, i in ranked) for i in self._selections
@@ -57,17 +57,17 @@ class Scalars:
         for index, node in enumerate(self._program.nodes):
             if index in self._values or index in self._bundles:
                 continue
-            if node.kind is Kind.SELECTION:
+            if node.kind is ValueKind.SELECTION:
                 if node.args[1] in self._values:
                     self._searches[index].want(self._values[node.args[1]])
                 continue
             trait = TABLE[node.name].trait
             if trait is Trait.REDUCTION or not all(self._is_known(i) for i in node.args):
                 continue
-            if node.kind is Kind.BUNDLE and trait is Trait.HOST:
+            if node.kind is ValueKind.BUNDLE and trait is Trait.HOST:
                 arguments = [self._values[i] for i in node.args]
                 self._bundles[index] = named_function(str(node.attr[0]))(*arguments)
-            elif node.kind in (Kind.SCALAR, Kind.FLAG):
+            elif node.kind in (ValueKind.SCALAR, ValueKind.FLAG):
                 self._values[index] = self._evaluate(node)
         self._settle_rows()
 
@@ -81,7 +81,7 @@ class Scalars:
             return self._searches[index].settled
         return index in self._values or index in self._bundles
 
-    def _evaluate(self, node: Node) -> float:
+    def _evaluate(self, node: Instruction) -> float:
         if node.name == "param":
             return self._params[int(node.attr[0])]
         if node.name == "const":

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..compiler.components import Component
-from ..compiler.graph import Invoke
-from ..compiler.plan import Plan, needed_bytes
-from ..compiler.selection import output_name
+from ..compiler.binding.stage_selection import output_name
+from ..compiler.graph.graph import Invoke
+from ..compiler.planning.plan import Plan, needed_bytes
+from ..compiler.sweeps.components import Component
 from .meters import Meter
 from .report import StageReport
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from ..compiler.layout import Layout, Shard
+from ..checkpoints.shard_layout import Layout, Shard
 from ..grammar.diagnostics import MergecError, ResourceError, RunError, Span
 from .carry import MANIFEST_NAME, carry_over
 

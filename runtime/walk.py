@@ -12,15 +12,15 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ..compiler.components import TILES_AT_ONCE, Component
 from ..compiler.kernels.arguments import COUNT, GUESS, OFF, SHIFT, WANTED, look_slots, sum_slots
-from ..compiler.plan import CHUNK
-from ..compiler.program import Look, Program, Segment, Sweep, expected_looks
+from ..compiler.planning.plan import CHUNK
+from ..compiler.sweeps.components import TILES_AT_ONCE, Component
+from ..compiler.sweeps.program import Look, Program, Segment, Sweep, expected_looks
 from .buffers import Buffers, Room
 from .cuts import Query, Search
 from .files import Reader, Writer
 from .finite import nonfinite_error
-from .functions import call_rows
+from .function_calls import call_rows
 from .held import Held, InMemory, Spilled
 from .scalars import Scalars
 
@@ -34,7 +34,7 @@ SAMPLED = 32
 SAMPLE_ROUNDS = 3  # each divides the range of a sample that is looked at by the number of bins
 
 
-class Part(NamedTuple):
+class SegmentState(NamedTuple):
     """One segment of the sweep: its kernel, its scalars, and what the tiles have added.
 
     sums: a row a tile. bins: a row a look, empty until some are counted.
@@ -74,7 +74,7 @@ class Walk:
         self._tile = component.tile
         self._lock = threading.Lock()
         self.parts = [
-            Part(
+            SegmentState(
                 segment,
                 kernel_of(self._program, segment),
                 scalars.vector(segment),

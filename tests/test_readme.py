@@ -7,8 +7,8 @@ import tomllib
 from pathlib import Path
 
 import mergec
-from mergec.compiler.printing.methods_table import methods_table
 from mergec.grammar import SourceText, parse_text
+from mergec.views.methods_table import methods_table
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

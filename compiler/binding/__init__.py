@@ -1,1 +1,1 @@
-"""The parts of binding, which `compiler.bind` puts together: see there."""
+"""Recipe -> Bound: names, kinds and parameters resolved, checkpoints opened."""

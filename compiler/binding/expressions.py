@@ -9,12 +9,12 @@ from dataclasses import replace
 from ...grammar import is_yaml, syntax
 from ...grammar.diagnostics import Diagnostics, Label, did_you_mean
 from ...ops.dtypes import DTYPES
-from ..bound import Choice, Expr, Matcher, Sliced
-from .arithmetic import Arithmetic
-from .blocks import Blocks
-from .references import References
+from .bound import BoundExpr, Choice, Matcher, Sliced
+from .merge_blocks import Blocks
+from .model_arithmetic import Arithmetic
+from .model_references import References
 from .scope import Scope
-from .terms import Imported, Kind, Resolved, Term, Unknown, describe, is_value
+from .terms import ExprKind, Imported, Resolved, Term, Unknown, describe, is_value
 
 _DTYPES = frozenset(dtype.name for dtype in DTYPES)
 # Double braces are left alone: they belong to templates, not to us.
@@ -35,7 +35,7 @@ class Expressions:
         self._arithmetic = Arithmetic(problems)
         self._blocks = Blocks(self, problems)
 
-    def evaluate(self, node: syntax.Expr, words: Collection[str] = ()) -> Resolved:
+    def evaluate(self, node: syntax.ExprSyntax, words: Collection[str] = ()) -> Resolved:
         """What an expression stands for. `words`: names that mean themselves where it stands.
 
         Reports E0202 (an unknown name), E0204 (kinds that don't go together), E0207 (an unknown
@@ -62,7 +62,7 @@ class Expressions:
             case _:
                 return node
 
-    def expect(self, node: syntax.Expr, kinds: tuple[Kind, ...], what: str) -> Term:
+    def expect(self, node: syntax.ExprSyntax, kinds: tuple[ExprKind, ...], what: str) -> Term:
         """The model or delta that an expression stands for; a string is a model's reference.
 
         Reports E0204 where it is none of `kinds`; `what` names its place in the message.
@@ -81,7 +81,7 @@ class Expressions:
             return Term(kinds[0], None, node.span)
         return term
 
-    def expression(self, term: Term) -> Expr | None:
+    def expression(self, term: Term) -> BoundExpr | None:
         """A term's expression with its scale applied."""
         return self._arithmetic.expression(term)
 
@@ -94,7 +94,7 @@ class Expressions:
                 return "true" if value.value else "false"
             case syntax.String() | syntax.Name():
                 return value.value
-            case syntax.Size():
+            case syntax.SizeSyntax():
                 return value.text
             case _:
                 return None
@@ -214,7 +214,7 @@ class Expressions:
                 self.problems.report("E0204", message, arm.value.span, hint=expected)
                 return Unknown(node.span)
             terms.append(term)
-        chosen: list[tuple[Matcher, Expr]] = []
+        chosen: list[tuple[Matcher, BoundExpr]] = []
         for (arm, _), term in zip(arms, terms, strict=True):
             if (expr := self.expression(term)) is None:
                 return Term(terms[0].kind, None, node.span)
@@ -238,7 +238,7 @@ class Expressions:
             case _:
                 return None
 
-    def _operand(self, node: syntax.Expr) -> Resolved:
+    def _operand(self, node: syntax.ExprSyntax) -> Resolved:
         """An operand: strings are models there, numbers and lists stay values."""
         value = self.evaluate(node)
         return value if isinstance(value, Unknown) else self._as_term(value) or value
@@ -294,7 +294,7 @@ class Expressions:
         sliced = None if value is None else Sliced(value, start, stop, node.span)
         return Term(term.kind, sliced, node.span)
 
-    def _layer(self, node: syntax.Expr | None) -> int | None:
+    def _layer(self, node: syntax.ExprSyntax | None) -> int | None:
         if node is None or isinstance(value := self.evaluate(node), Unknown):
             return None
         if isinstance(value, syntax.Number) and value.value == value.value // 1 >= 0:
@@ -305,7 +305,7 @@ class Expressions:
         return None
 
 
-def _last(node: syntax.Expr) -> syntax.Expr:
+def _last(node: syntax.ExprSyntax) -> syntax.ExprSyntax:
     """The last operand of a chain of operators, which stands just before what follows."""
     while isinstance(node, syntax.Binary | syntax.Negate):
         node = node.right if isinstance(node, syntax.Binary) else node.operand

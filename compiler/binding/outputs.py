@@ -10,7 +10,7 @@ from pathlib import Path
 from ...grammar import syntax
 from ...grammar.diagnostics import Diagnostics, Label, Span, did_you_mean
 from ...ops.dtypes import DType
-from ..bound import Expr, Output
+from .bound import BoundExpr, Output
 from .expressions import Expressions
 from .recipe_settings import FLOATS, float_type, whole_number
 from .terms import Unknown, describe
@@ -34,7 +34,7 @@ class Outputs:
 
     def __init__(self, problems: Diagnostics):
         self._problems = problems
-        self._found: list[tuple[Expr | None, str | None, _Asked, Span]] = []
+        self._found: list[tuple[BoundExpr | None, str | None, _Asked, Span]] = []
 
     def __len__(self) -> int:
         return len(self._found)
@@ -158,17 +158,17 @@ class _SettingsReader:
                     self._report_unknown("save", setting, _SETTINGS)
         return asked
 
-    def _shard(self, node: syntax.Expr) -> int:
+    def _shard(self, node: syntax.ExprSyntax) -> int:
         value = self._expressions.evaluate(node)
-        if isinstance(value, syntax.Size) and value.value > 0:
+        if isinstance(value, syntax.SizeSyntax) and value.value > 0:
             return value.value
         if not isinstance(value, Unknown):
-            found = value.text if isinstance(value, syntax.Size) else describe(value)
+            found = value.text if isinstance(value, syntax.SizeSyntax) else describe(value)
             message = f"`shard` must be a size above 0, found {found}"
             self._problems.report("E0211", message, node.span, hint="write `5GB` or `512MiB`")
         return DEFAULT_SHARD_BYTES
 
-    def _string(self, name: str, node: syntax.Expr) -> str | None:
+    def _string(self, name: str, node: syntax.ExprSyntax) -> str | None:
         value = self._expressions.evaluate(node)
         if isinstance(value, syntax.String):
             return value.value
@@ -177,7 +177,7 @@ class _SettingsReader:
             self._problems.report("E0211", message, node.span)
         return None
 
-    def _tokenizer(self, node: syntax.Expr) -> None:
+    def _tokenizer(self, node: syntax.ExprSyntax) -> None:
         """A model, `union`, `base`, or `union { … }`."""
         if not (isinstance(node, syntax.Block) and node.name == "union"):
             self._tokenizer_source(node)
@@ -197,12 +197,12 @@ class _SettingsReader:
             else:
                 self._report_unknown("union", setting, ("pad_to", "source"))
 
-    def _tokenizer_source(self, node: syntax.Expr) -> None:
+    def _tokenizer_source(self, node: syntax.ExprSyntax) -> None:
         word = node.value if isinstance(node, syntax.Name) else None
         if word not in _TOKENIZER_WORDS or word in self._expressions.scope:
             self._expressions.expect(node, ("model",), "a tokenizer's source")
 
-    def _token_source(self, node: syntax.Expr) -> None:
+    def _token_source(self, node: syntax.ExprSyntax) -> None:
         """Where a token's embedding comes from: a model, `zero`, or a token of another name."""
         if isinstance(node, syntax.Block) and node.name in _TOKEN_BLOCKS:
             for row in node.rows:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from ...grammar import parse_text, syntax
 from ...grammar.diagnostics import Diagnostics, RecipeError, SourceText, Span
 from .expressions import Expressions
-from .terms import Resolved, Term, Unknown, Value, describe
+from .terms import Resolved, Term, TermValue, Unknown, describe
 
 SOURCE_NAME = "--set"
 
 
 def override(
-    name: str, text: str, default: Value, expressions: Expressions, problems: Diagnostics
+    name: str, text: str, default: TermValue, expressions: Expressions, problems: Diagnostics
 ) -> Resolved:
     """The value that a text stands for, in the language's syntax.
 

@@ -8,8 +8,8 @@ from typing import Any
 from ...grammar import syntax
 from ...grammar.diagnostics import Diagnostics, Label, Span, did_you_mean, nearest
 from ...ops.dtypes import BY_NAME, DType
-from ..bound import Settings
-from .parameters import Evaluate
+from .bound import Settings
+from .parameter_values import Evaluate
 from .terms import Resolved, Unknown, describe
 
 FLOATS = tuple(name for name, dtype in BY_NAME.items() if dtype.is_float)

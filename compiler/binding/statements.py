@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from ...grammar import syntax
 from ...grammar.diagnostics import Diagnostics, did_you_mean
-from ..bound import Stage
+from .bound import Stage
 from .expressions import Expressions
+from .model_references import References
 from .modules import Module
 from .outputs import Outputs
 from .overrides import override
 from .recipe_settings import RecipeSettings
-from .references import References
 from .scope import Scope
 from .terms import Imported, Resolved, Term, Unknown, describe, is_value
 

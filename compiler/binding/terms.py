@@ -13,12 +13,12 @@ from typing import Literal, TypeAlias, TypeGuard
 
 from ...grammar import syntax
 from ...grammar.diagnostics import Span
-from ..bound import Expr
+from .bound import BoundExpr
 
-Value: TypeAlias = (
+TermValue: TypeAlias = (
     syntax.Number
     | syntax.Boolean
-    | syntax.Size
+    | syntax.SizeSyntax
     | syntax.String
     | syntax.Name
     | syntax.List
@@ -26,7 +26,7 @@ Value: TypeAlias = (
 )
 """A resolved value: a Name in it is a dtype or a method's option, a Match's arms are values."""
 
-Kind: TypeAlias = Literal["model", "delta"]
+ExprKind: TypeAlias = Literal["model", "delta"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,10 @@ class Term:
     expr is None where it isn't known: after an error, or where nothing needs its checkpoints.
     """
 
-    kind: Kind
-    expr: Expr | None
+    kind: ExprKind
+    expr: BoundExpr | None
     span: Span
-    scale: Value | None = None
+    scale: TermValue | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Unknown:
     span: Span
 
 
-Resolved: TypeAlias = Value | Term | Unknown
+Resolved: TypeAlias = TermValue | Term | Unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def describe(thing: Resolved | Imported) -> str:
     return {
         syntax.Number: "a number",
         syntax.Boolean: "true or false",
-        syntax.Size: "a size",
+        syntax.SizeSyntax: "a size",
         syntax.String: "a string",
         syntax.Name: "a word",
         syntax.List: "a list",
@@ -76,7 +76,7 @@ def describe(thing: Resolved | Imported) -> str:
     }.get(type(thing), "something else")
 
 
-def map_numbers(value: Value, change: Callable[[int | float], int | float]) -> Value | None:
+def map_numbers(value: TermValue, change: Callable[[int | float], int | float]) -> TermValue | None:
     """The value with every number in it changed; None if it holds anything but numbers."""
     if isinstance(value, syntax.Number):
         return syntax.Number(change(value.value), value.span)
@@ -96,5 +96,5 @@ def map_numbers(value: Value, change: Callable[[int | float], int | float]) -> V
     return None
 
 
-def is_value(thing: object) -> TypeGuard[Value]:
-    return isinstance(thing, Value)
+def is_value(thing: object) -> TypeGuard[TermValue]:
+    return isinstance(thing, TermValue)

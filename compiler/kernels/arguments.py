@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..program import Segment
+from ..sweeps.program import Segment
 
 CUT, UNTIL, LOW, SHIFT, WANTED, COUNT, GUESS = range(7)
 MOST_GUESSES = 8

@@ -16,14 +16,14 @@ from pathlib import Path
 
 from .cache_folder import cache_folder, nowhere, temporary_folder, writable_folder
 from .native import NativeKernel, compile_kernel, processor
-from .source import Source
+from .source import KernelSource
 
 _DIGEST_SIZE = hashlib.sha256().digest_size
 _found: dict[str, NativeKernel] = {}
 _lock = threading.Lock()
 
 
-def kernel_digest(source: Source) -> str:
+def kernel_digest(source: KernelSource) -> str:
     """The name of a kernel: a hash of its text and of everything that compiles it."""
     return hashlib.sha256(b"\0".join([source.text.encode(), *_toolchain()])).hexdigest()[:24]
 
@@ -32,13 +32,13 @@ def kernel_digest(source: Source) -> str:
 def _toolchain() -> tuple[bytes, ...]:
     """What compiles kernels, and for which processor."""
     folder = Path(__file__).parent
-    helpers = ("arguments.py", "blocks.py", "intrinsics.py", "native.py", "words.py")
+    helpers = ("arguments.py", "lane_blocks.py", "intrinsics.py", "native.py", "words.py")
     versions = [version(name).encode() for name in ("numba", "llvmlite")]
     host = [text.encode() for text in processor()]
     return *[(folder / name).read_bytes() for name in helpers], *versions, *host
 
 
-def is_cached(source: Source) -> bool:
+def is_cached(source: KernelSource) -> bool:
     """Whether the kernel needn't be compiled."""
     digest = kernel_digest(source)
     if digest in _found:
@@ -49,7 +49,7 @@ def is_cached(source: Source) -> bool:
         return False
 
 
-def find_kernel(source: Source) -> NativeKernel:
+def find_kernel(source: KernelSource) -> NativeKernel:
     """The compiled kernel of a source text; compiling one takes a second or two.
 
     Errors: ResourceError E0520 (others could plant code), E0502 (nowhere to put what is compiled).
@@ -61,7 +61,7 @@ def find_kernel(source: Source) -> NativeKernel:
         return _found[digest]
 
 
-def _object_code(source: Source, digest: str) -> bytes:
+def _object_code(source: KernelSource, digest: str) -> bytes:
     try:
         return _from_folder(writable_folder(), source, digest)
     except OSError as error:
@@ -72,7 +72,7 @@ def _object_code(source: Source, digest: str) -> bytes:
         raise nowhere(error) from None
 
 
-def _from_folder(folder: Path, source: Source, digest: str) -> bytes:
+def _from_folder(folder: Path, source: KernelSource, digest: str) -> bytes:
     entry = _entry(folder, digest)
     code = _read(entry)
     if code is None:

@@ -16,7 +16,7 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from .arguments import ARRAYS
-from .source import Source
+from .source import KernelSource
 
 _ENTRY = "sweep"
 
@@ -36,7 +36,7 @@ def processor() -> tuple[str, str]:
     )
 
 
-def compile_kernel(source: Source) -> bytes:
+def compile_kernel(source: KernelSource) -> bytes:
     """Object code of a kernel for this machine. Imports numba; takes a second or two."""
     from numba.core import config
 
@@ -56,7 +56,7 @@ def compile_kernel(source: Source) -> bytes:
 class NativeKernel:
     """The kernel of object code; it takes the arguments that `kernels.source` says, as arrays."""
 
-    def __init__(self, code: bytes, source: Source) -> None:
+    def __init__(self, code: bytes, source: KernelSource) -> None:
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target())
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self._engine.finalize_object()

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ...ops.dtypes import BY_NAME, DType, float64
-from ...ops.primitives import Kind
-from ...ops.streams import HIGH_STEP, KEEP_BITS, MULTIPLIERS, SHIFTS
-from ...ops.symbols import Node
-from ..program import ELEMENT_KINDS, Program, Segment
+from ...ops.primitives import ValueKind
+from ...ops.random_bits import HIGH_STEP, KEEP_BITS, MULTIPLIERS, SHIFTS
+from ...ops.symbols import Instruction
+from ..sweeps.program import ELEMENT_KINDS, Program, Segment
 from .arguments import (
     ARRAYS,
     BLOCK,
@@ -48,14 +48,14 @@ _INFIX = {
 
 
 @dataclass(frozen=True)
-class Source:
+class KernelSource:
     """A kernel: its text, and the numpy types of its buffer arguments in order."""
 
     text: str
     buffers: tuple[str, ...]
 
 
-def kernel_source(program: Program, segment: Segment) -> Source:
+def kernel_source(program: Program, segment: Segment) -> KernelSource:
     """The kernel of one segment of a sweep."""
     return _Writer(program, segment).write()
 
@@ -75,7 +75,7 @@ class _Writer:
         self.index = "(at + word(j))" if self.blocked else "word(e)"
         self.used: set[str] = set()
 
-    def write(self) -> Source:
+    def write(self) -> KernelSource:
         names, types = self._buffers()
         body = list(self._lines(names))
         before, after = ([f"CPointer({name})" for name in group] for group in (types, ARRAYS))
@@ -86,7 +86,7 @@ class _Writer:
                 "import numpy as np",
                 "from numba import cfunc, njit",
                 "",
-                "from mergec.compiler.kernels.blocks import *",
+                "from mergec.compiler.kernels.lane_blocks import *",
                 "from mergec.compiler.kernels.intrinsics import *",
                 "from mergec.compiler.kernels.words import *",
                 all_helpers(self.used),
@@ -97,7 +97,7 @@ class _Writer:
                 "",
             ]
         )
-        return Source(text, tuple(types))
+        return KernelSource(text, tuple(types))
 
     def _buffers(self) -> tuple[list[str], list[str]]:
         """Names and numpy types of the buffers: inputs, held values read, outputs, held stored."""
@@ -134,7 +134,7 @@ class _Writer:
             zero = f"np.{STORAGE[dtype]}(0)" if dtype in NONFINITE else f"{self.word}(0)"
             yield f"top_{dtype} = {zero}"
         for place, index in enumerate(self.segment.scalars):
-            if self.nodes[index].kind is Kind.FLAG:
+            if self.nodes[index].kind is ValueKind.FLAG:
                 yield f"s{index} = scalars[{place}] != 0.0"
             else:
                 yield f"s{index} = {self.real}(scalars[{place}])"
@@ -159,7 +159,7 @@ class _Writer:
 
     def _cuts(self, selection: int) -> int:
         """Where a selection's row in `cuts` begins: a row for each of the program's selections."""
-        found = [i for i, node in enumerate(self.nodes) if node.kind is Kind.SELECTION]
+        found = [i for i, node in enumerate(self.nodes) if node.kind is ValueKind.SELECTION]
         return found.index(selection) * CUT_FIELDS
 
     def _elements(self) -> Iterator[str]:
@@ -218,7 +218,7 @@ class _Writer:
         """A node as an operand: a register, or a hoisted scalar."""
         return f"v{index}" if self.nodes[index].kind in ELEMENT_KINDS else f"s{index}"
 
-    def _primitive(self, index: int, node: Node) -> Iterator[str]:
+    def _primitive(self, index: int, node: Instruction) -> Iterator[str]:
         args = [self._value(i) for i in node.args]
         if node.name in _INFIX:
             yield f"v{index} = {args[0]} {_INFIX[node.name]} {args[1]}"
@@ -250,7 +250,7 @@ class _Writer:
         else:
             raise AssertionError(f"no kernel text for {node.name}")
 
-    def _bernoulli(self, index: int, node: Node) -> Iterator[str]:
+    def _bernoulli(self, index: int, node: Instruction) -> Iterator[str]:
         h, step = f"h{index}", f"step{index}"
         place = f"word(start) + {self.index}"
         if self.program.rowwise:  # other tiles' lengths divide 2 ** 32: none of them crosses it

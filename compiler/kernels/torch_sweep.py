@@ -18,10 +18,10 @@ import torch
 
 from ...ops.dtypes import DType
 from ...ops.eager import EAGER
-from ...ops.primitives import Kind
-from ...ops.streams import KEEP_BITS, keyed_bits_torch
-from ...ops.symbols import Node
-from ..program import Program, Segment
+from ...ops.primitives import ValueKind
+from ...ops.random_bits import KEEP_BITS, keyed_bits_torch
+from ...ops.symbols import Instruction
+from ..sweeps.program import Program, Segment
 from .arguments import COUNT, CUT, GUESS, LOW, OFF, SHIFT, UNTIL, WANTED, look_slots, sum_slots
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -74,7 +74,7 @@ class _TorchSegment:
         self._device = device
         self._real = _torch_dtype(program.compute)
         nodes = program.nodes
-        self._selections = [i for i, node in enumerate(nodes) if node.kind is Kind.SELECTION]
+        self._selections = [i for i, node in enumerate(nodes) if node.kind is ValueKind.SELECTION]
         self._input_nodes = {int(n.attr[0]): i for i, n in enumerate(nodes) if n.name == "input"}
 
     def __call__(self, *arguments: Any) -> None:
@@ -102,17 +102,17 @@ class _TorchSegment:
             tile.values[self._input_nodes[slot]] = stored.view(dtype).to(self._real)
         for index, buffer in zip(segment.fetches, buffers[len(segment.reads) :], strict=True):
             held = _as_torch(buffer[: tile.count]).view(self._real).to(self._device)
-            tile.values[index] = held != 0 if nodes[index].kind is Kind.MASK else held
+            tile.values[index] = held != 0 if nodes[index].kind is ValueKind.MASK else held
         for place, index in enumerate(segment.scalars):
             number = float(scalars[place])
-            is_flag = nodes[index].kind is Kind.FLAG
+            is_flag = nodes[index].kind is ValueKind.FLAG
             tile.values[index] = torch.tensor(
                 number != 0.0 if is_flag else number,
                 dtype=torch.bool if is_flag else self._real,
                 device=self._device,
             )
 
-    def _primitive(self, tile: _Tile, index: int, node: Node) -> torch.Tensor:
+    def _primitive(self, tile: _Tile, index: int, node: Instruction) -> torch.Tensor:
         args = [tile.values[i] for i in node.args if i in tile.values]
         indexed = _INDEXED.get(node.name)
         if indexed is not None:
@@ -121,11 +121,11 @@ class _TorchSegment:
         value: torch.Tensor = function(*args, *node.attr)
         return value
 
-    def _bernoulli(self, tile: _Tile, node: Node, chance: torch.Tensor) -> torch.Tensor:
+    def _bernoulli(self, tile: _Tile, node: Instruction, chance: torch.Tensor) -> torch.Tensor:
         drawn = keyed_bits_torch(int(tile.keys[int(node.attr[0])]), tile.index())
         return drawn.to(torch.float32) < chance.to(torch.float32) * float(1 << KEEP_BITS)
 
-    def _selected(self, tile: _Tile, node: Node, x: torch.Tensor) -> torch.Tensor:
+    def _selected(self, tile: _Tile, node: Instruction, x: torch.Tensor) -> torch.Tensor:
         row = self._selections.index(node.args[1])
         bits, cut = _magnitude_bits(x), min(int(tile.cuts[row, CUT]), _MOST)
         return (bits > cut) | ((bits == cut) & (tile.index() < int(tile.cuts[row, UNTIL])))

@@ -3,10 +3,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from ..errors import MethodError
 from ..functions import where
 from ..gram import combine
 from ..method import Call, method
+from ..method_error import MethodError
 from ..parameters import Bounds, Factor
 from ..symbols import Scalar, Tensor
 from ..unchanged import base_if_unchanged

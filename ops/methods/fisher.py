@@ -3,10 +3,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from ..errors import MethodError
 from ..functions import maximum, where
 from ..gram import combine
 from ..method import Call, method
+from ..method_error import MethodError
 from ..parameters import Bounds, Weight
 from ..symbols import Scalar, Tensor
 

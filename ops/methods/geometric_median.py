@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from ..errors import MethodError
 from ..gram import Matrix, Vector, combine, length, on_gram, split
 from ..method import Call, method
+from ..method_error import MethodError
 from ..parameters import Bounds
 from ..symbols import Scalar, Tensor
 

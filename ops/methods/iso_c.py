@@ -6,12 +6,12 @@ from typing import Any
 from ..functions import on_whole
 from ..gram import combine
 from ..method import method
+from ..opaque_functions import whole
 from ..parameters import Factor
 from ..spectra import block_bytes, eigh_bytes, gram, inverse_root, product, sides, wide
 from ..subspaces import is_matrix
 from ..symbols import Tensor
 from ..unchanged import base_if_unchanged
-from ..whole import whole
 
 
 def _scratch(shape: tuple[int, ...], arguments: int) -> int:

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 from ..functions import on_whole
 from ..gram import combine
 from ..method import method
+from ..opaque_functions import whole
 from ..parameters import Bounds, Factor
 from ..spectra import sides
 from ..subspaces import is_matrix, join, join_bytes, merged, merged_bytes
 from ..symbols import Scalar, Tensor
 from ..unchanged import base_if_unchanged
-from ..whole import whole
 
 Fraction = Annotated[Scalar, Bounds(0.0, 1.0)]
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import MethodError
 from ..method import Call, method
+from ..method_error import MethodError
 from ..parameters import Weight
 from ..symbols import Tensor
 

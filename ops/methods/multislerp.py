@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import MethodError
 from ..gram import VANISHING, combine, length, on_gram, split
 from ..method import Call, method
+from ..method_error import MethodError
 from ..parameters import Factor, Weight
 from ..symbols import Tensor
 

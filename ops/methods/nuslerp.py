@@ -9,9 +9,9 @@ import numpy as np
 from ..functions import on_rows, on_whole, where
 from ..gram import combine, on_gram, split
 from ..method import Call, method
+from ..opaque_functions import whole
 from ..parameters import Weight
 from ..symbols import Tensor
-from ..whole import whole
 
 Array: TypeAlias = np.ndarray[Any, Any]
 

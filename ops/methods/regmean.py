@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from ..functions import on_whole
 from ..gram import combine
 from ..method import Call, method
+from ..opaque_functions import whole
 from ..parameters import Bounds, Shaped
 from ..spectra import inverse_root
 from ..symbols import Scalar, Tensor, Whole
-from ..whole import whole
 
 Share = Annotated[Scalar, Bounds(0.0, 1.0)]
 

@@ -4,11 +4,11 @@ from typing import Any
 
 from ..functions import on_whole
 from ..method import Call, method
+from ..opaque_functions import whole
 from ..parameters import Factor
 from ..spectra import BLOCK, SVD, block_bytes, gram, product, sides, square_roots
 from ..subspaces import is_matrix
 from ..symbols import Tensor
-from ..whole import whole
 
 
 def _scratch(shape: tuple[int, ...], arguments: int) -> int:

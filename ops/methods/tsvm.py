@@ -5,12 +5,12 @@ from typing import Any
 
 from ..functions import on_whole
 from ..method import method
+from ..opaque_functions import whole
 from ..parameters import Factor
 from ..spectra import sides
 from ..subspaces import is_matrix, join, join_bytes, merged, merged_bytes
 from ..symbols import Tensor
 from ..unchanged import base_if_unchanged
-from ..whole import whole
 
 
 def _join_bytes(shape: tuple[int, ...], arguments: int) -> int:

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from ..functions import on_whole
 from ..method import method
+from ..opaque_functions import whole
 from ..parameters import Bounds, Factor
 from ..symbols import Scalar, Tensor
 from ..unchanged import base_if_unchanged
-from ..whole import whole
 
 Steps = Annotated[int, Bounds(0, None)]
 Rate = Annotated[Scalar, Bounds(0.0, None)]

@@ -7,24 +7,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from mergec.compiler.bind import bind
-from mergec.compiler.bound import (
+from mergec.checkpoints.catalog import Catalog
+from mergec.checkpoints.checkpoint import Checkpoint
+from mergec.compiler.binding.bind import bind
+from mergec.compiler.binding.bound import (
     Bound,
+    BoundExpr,
     ByName,
     Choice,
-    Expr,
     Gradient,
     Merge,
-    Row,
+    MergeInput,
     Setting,
     Sliced,
     Source,
     Stack,
     Stage,
 )
-from mergec.compiler.catalog import Catalog
-from mergec.compiler.checkpoint import Checkpoint
-from mergec.compiler.signatures import SIGNATURES
+from mergec.compiler.binding.method_signatures import SIGNATURES
 from mergec.grammar import CheckpointError, Recipe, SourceText, Span, parse
 
 FOLDER = Path("/recipes")
@@ -72,10 +72,10 @@ def bind_text(catalog: FakeCatalog) -> Callable[..., Bound]:
 
 
 @pytest.fixture
-def show() -> Callable[[Expr], str]:
+def show() -> Callable[[BoundExpr], str]:
     """Prints a bound expression on one line; a stage is `name:` and its value the first time."""
 
-    def run(expr: Expr) -> str:
+    def run(expr: BoundExpr) -> str:
         return _Printer().expr(expr)
 
     return run
@@ -85,7 +85,7 @@ class _Printer:
     def __init__(self) -> None:
         self.stages: set[int] = set()
 
-    def expr(self, expr: Expr) -> str:
+    def expr(self, expr: BoundExpr) -> str:
         match expr:
             case Source():
                 return expr.reference
@@ -107,7 +107,7 @@ class _Printer:
                 items += [f"{name}={setting(v)}" for name, v in expr.settings.items()]
                 return f"{expr.method.name}({', '.join(items)})"
 
-    def row(self, row: Row) -> str:
+    def row(self, row: MergeInput) -> str:
         columns = "".join(f" {name}={setting(v)}" for name, v in row.columns.items())
         return f"{self.expr(row.value)}{columns}"
 

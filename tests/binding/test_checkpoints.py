@@ -7,8 +7,8 @@ import struct
 from pathlib import Path
 
 import pytest
-from mergec.compiler.bind import bind, load_recipe
-from mergec.compiler.catalog import Catalog
+from mergec.checkpoints.catalog import Catalog
+from mergec.compiler.binding.bind import bind, load_recipe
 from mergec.grammar import RecipeError
 
 

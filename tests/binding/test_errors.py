@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mergec.compiler.bound import Bound
+from mergec.compiler.binding.bound import Bound
 from mergec.grammar import RecipeError
 
 BindText = Callable[..., Bound]

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mergec.compiler.bound import Bound, Expr, Merge, Stage
+from mergec.compiler.binding.bound import Bound, BoundExpr, Merge, Stage
 from mergec.grammar import RecipeError
 from mergec.ops.dtypes import bfloat16, float16, float32, float64
 
 BindText = Callable[..., Bound]
-Show = Callable[[Expr], str]
+Show = Callable[[BoundExpr], str]
 
 NEURAL_SLERP = """
 let mix = slerp {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from mergec.compiler.bound import Bound
+from mergec.compiler.binding.bound import Bound
 
 FILES = {"/recipes/other.merge": 'set seed = 3\nlet x = "a"'}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from mergec.compiler.catalog import Catalog
+from mergec.checkpoints.catalog import Catalog
 from mergec.grammar.diagnostics import CheckpointError, Diagnostic, SourceText, Span
 from support.checkpoints import write_raw
 

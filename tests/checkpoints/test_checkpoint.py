@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from mergec.compiler.checkpoint import open_checkpoint
+from mergec.checkpoints.checkpoint import open_checkpoint
 from mergec.grammar.diagnostics import CheckpointError
 from support.checkpoints import sparse_checkpoint, tiny_mistral, write_checkpoint, write_raw
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from mergec.compiler.edit_config import config_text, edit_config
+from mergec.checkpoints.config_edits import config_text, edit_config
 from mergec.ops.dtypes import DType, bfloat16, float32
 
 MISTRAL: dict[str, Any] = {

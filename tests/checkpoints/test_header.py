@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import torch
-from mergec.compiler.checkpoint import open_checkpoint
-from mergec.compiler.header import read_header
+from mergec.checkpoints.checkpoint import open_checkpoint
+from mergec.checkpoints.safetensors_header import read_header
 from mergec.grammar.diagnostics import CheckpointError, SourceText, Span
 from mergec.ops.dtypes import DTYPES, bfloat16, float32
 from safetensors.torch import save_file

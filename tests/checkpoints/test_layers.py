@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import pytest
-from mergec.compiler.layers import Layers, is_head
+from mergec.checkpoints.layers import Layers, is_head
 from support.checkpoints import mistral_shapes
 
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mergec.compiler.header import read_header
-from mergec.compiler.layout import Layout, plan_layout
+from mergec.checkpoints.safetensors_header import read_header
+from mergec.checkpoints.shard_layout import Layout, plan_layout
 from mergec.ops.dtypes import BY_NAME, bfloat16, float32
 from safetensors.torch import load_file
 

@@ -9,11 +9,11 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
-from mergec.compiler.checkpoint import open_checkpoint
-from mergec.compiler.layout import plan_layout
+from mergec.checkpoints.checkpoint import open_checkpoint
+from mergec.checkpoints.shard_layout import plan_layout
+from mergec.checkpoints.small_files import copy_sidecars
 from mergec.grammar.diagnostics import ResourceError, RunError, SourceText, Span
 from mergec.ops.dtypes import float32
-from mergec.runtime.sidecar import copy_sidecars
 from mergec.runtime.staging import StagedOutput, check_space
 from support.checkpoints import tiny_mistral
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from mergec.compiler.selection import shown_path
+from mergec.compiler.binding.stage_selection import shown_path
 from mergec.ops.method import method_names
 
 

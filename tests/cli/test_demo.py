@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from mergec.cli.demo import RECIPE
+from mergec.cli.demo_command import RECIPE
 from mergec.cli.demo_folder import refuse_foreign, write_files
 from mergec.errors import ResourceError
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import mergec
 import pytest
-from mergec.compiler.plan import Plan
-from mergec.runtime import display as module
-from mergec.runtime.display import LineDisplay, LiveDisplay, Pace, display, figures, report_lines
+from mergec.cli import live_display as module
+from mergec.cli.live_display import LineDisplay, LiveDisplay, Pace, display, figures, report_lines
+from mergec.compiler.planning.plan import Plan
 from mergec.runtime.report import Report, StageReport
 from mergec.runtime.run import Progress
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import mergec
 import pytest
-from mergec.compiler.graph import Graph, Invoke
-from mergec.compiler.graph_text import parse_graph, print_graph
-from mergec.compiler.plan import Plan
+from mergec.compiler.graph.graph import Graph, Invoke
+from mergec.compiler.graph.graph_text import parse_graph, print_graph
+from mergec.compiler.planning.plan import Plan
 
 RECIPES = [
     """\

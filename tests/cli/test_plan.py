@@ -8,10 +8,10 @@ from pathlib import Path
 
 import mergec
 import pytest
-from mergec.compiler.printing.columns import paragraph, table
-from mergec.compiler.printing.memory_text import sparkline
-from mergec.compiler.printing.plan_text import plan_text
-from mergec.compiler.timeline import timeline
+from mergec.compiler.planning.timeline import timeline
+from mergec.views.columns import paragraph, table
+from mergec.views.memory_text import sparkline
+from mergec.views.plan_text import plan_text
 from support.checkpoints import sparse_checkpoint
 
 TWO = """\

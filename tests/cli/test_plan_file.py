@@ -10,8 +10,8 @@ from pathlib import Path
 import mergec
 import pytest
 from mergec.api import read_plan, write_plan
-from mergec.compiler import plan_file
-from mergec.compiler.plan_file import plan_digest
+from mergec.compiler.planning import plan_file
+from mergec.compiler.planning.plan_file import plan_digest
 from mergec.errors import RunError
 
 TIES = """\
@@ -97,7 +97,7 @@ def test_plan_shows_a_plan_file_again(saved, invoke):
 def test_a_limit_of_the_machine_is_fixed_in_the_file(place, monkeypatch):
     plan = mergec.compile("recipe.merge", models=["models"])
     write_plan(plan, "y.mplan")
-    monkeypatch.setattr("mergec.compiler.plan.available_bytes", lambda: 2**40)
+    monkeypatch.setattr("mergec.compiler.planning.plan.available_bytes", lambda: 2**40)
     assert read_plan("y.mplan").limit == plan.limit
     with pytest.raises(TypeError, match="recompile"):
         mergec.run("y.mplan", threads=1)

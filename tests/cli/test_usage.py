@@ -81,7 +81,7 @@ def test_an_unexpected_exception(invoke, recipe, monkeypatch):
     def broken(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError("oh no")
 
-    monkeypatch.setattr("mergec.cli.options.compile", broken)
+    monkeypatch.setattr("mergec.cli.shared_options.compile", broken)
     result = invoke("plan", recipe)
     assert result.exit_code == 1
     assert "error[E0900]" in result.stderr

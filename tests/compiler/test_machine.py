@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from mergec.compiler import machine
+from mergec.compiler.planning import machine
 
 
 @pytest.fixture

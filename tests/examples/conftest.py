@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mergec.compiler.signatures import SIGNATURES
+from mergec.compiler.binding.method_signatures import SIGNATURES
 from mergec.grammar import SourceText, parse
 from mergec.grammar.syntax import Import, String
 from support.checkpoints import tiny_mistral

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from mergec.compiler.graph import Invoke
-from mergec.compiler.plan import Plan
+from mergec.compiler.graph.graph import Invoke
+from mergec.compiler.planning.plan import Plan
 from support.checkpoints import mistral_shapes
 from support.merging import merge, plan_recipe, read_checkpoint
 

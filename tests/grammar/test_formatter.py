@@ -24,11 +24,11 @@ from mergec.grammar.syntax import (
     Number,
     Param,
     Pattern,
-    Row,
+    RowSyntax,
     Save,
     Set,
     Setting,
-    Size,
+    SizeSyntax,
     Slice,
     String,
 )
@@ -162,7 +162,7 @@ _numbers = st.one_of(
 _leaves = st.one_of(
     st.builds(Number, _numbers, st.just(_NOWHERE)),
     st.builds(Boolean, st.booleans(), st.just(_NOWHERE)),
-    st.integers(0, 99).map(lambda i: Size(i * 10**9, f"{i}GB", _NOWHERE)),
+    st.integers(0, 99).map(lambda i: SizeSyntax(i * 10**9, f"{i}GB", _NOWHERE)),
     st.builds(String, _texts, st.just(_NOWHERE)),
     st.builds(Name, st.one_of(_names, st.tuples(_names, _names).map(".".join)), st.just(_NOWHERE)),
 )
@@ -197,7 +197,7 @@ def _matches(values):
 
 
 def _rows(values):
-    return st.builds(Row, values, _tuples(_settings(values)).map(_unique), st.just(_NOWHERE))
+    return st.builds(RowSyntax, values, _tuples(_settings(values)).map(_unique), st.just(_NOWHERE))
 
 
 def _grown(values):

@@ -11,7 +11,7 @@ from mergec.grammar.syntax import (
     Binary,
     Block,
     Boolean,
-    Expr,
+    ExprSyntax,
     For,
     Import,
     Let,
@@ -22,11 +22,11 @@ from mergec.grammar.syntax import (
     Number,
     Param,
     Pattern,
-    Row,
+    RowSyntax,
     Save,
     Set,
     Setting,
-    Size,
+    SizeSyntax,
     Slice,
     Statement,
     String,
@@ -40,7 +40,7 @@ def statements(text: str) -> tuple[Statement, ...]:
     return parse_text(SourceText("<text>", text)).statements
 
 
-def value(text: str) -> Expr:
+def value(text: str) -> ExprSyntax:
     (statement,) = statements(f"let x = {text}")
     assert isinstance(statement, Let)
     return statement.value
@@ -58,23 +58,23 @@ def name(text: str) -> Name:
     return Name(text, None)  # type: ignore[arg-type]
 
 
-def setting(key: str, item: Expr, quoted: bool = False) -> Setting:
+def setting(key: str, item: ExprSyntax, quoted: bool = False) -> Setting:
     return Setting(key, item, None, None, quoted)  # type: ignore[arg-type]
 
 
-def row(item: Expr, *columns: Setting) -> Row:
-    return Row(item, columns, None)  # type: ignore[arg-type]
+def row(item: ExprSyntax, *columns: Setting) -> RowSyntax:
+    return RowSyntax(item, columns, None)  # type: ignore[arg-type]
 
 
-def block(key: str, *items: Row | Setting) -> Block:
+def block(key: str, *items: RowSyntax | Setting) -> Block:
     return Block(key, items, None, None)  # type: ignore[arg-type]
 
 
-def binary(left: Expr, op: str, right: Expr) -> Binary:
+def binary(left: ExprSyntax, op: str, right: ExprSyntax) -> Binary:
     return Binary(op, left, right, None, None)  # type: ignore[arg-type]
 
 
-def arm(kind: str, text: str, item: Expr) -> Arm:
+def arm(kind: str, text: str, item: ExprSyntax) -> Arm:
     return Arm(Pattern(kind, text, None), item, None)  # type: ignore[arg-type]
 
 
@@ -82,7 +82,7 @@ def match(*arms: Arm) -> Match:
     return Match(arms, None)  # type: ignore[arg-type]
 
 
-def items(*values: Expr) -> List:
+def items(*values: ExprSyntax) -> List:
     return List(values, None)  # type: ignore[arg-type]
 
 
@@ -128,9 +128,9 @@ def test_ties_recipe_is_this_tree() -> None:
         ("-(0.1)", Negate(n(0.1), None)),  # type: ignore[arg-type]
         ("--1", Negate(n(-1), None)),  # type: ignore[arg-type]
         ("-x", Negate(name("x"), None)),  # type: ignore[arg-type]
-        ("5GB", Size(5_000_000_000, "5GB", None)),  # type: ignore[arg-type]
-        ("512MiB", Size(512 << 20, "512MiB", None)),  # type: ignore[arg-type]
-        ("1.5KB", Size(1500, "1.5KB", None)),  # type: ignore[arg-type]
+        ("5GB", SizeSyntax(5_000_000_000, "5GB", None)),  # type: ignore[arg-type]
+        ("512MiB", SizeSyntax(512 << 20, "512MiB", None)),  # type: ignore[arg-type]
+        ("1.5KB", SizeSyntax(1500, "1.5KB", None)),  # type: ignore[arg-type]
         ("true", Boolean(True, None)),  # type: ignore[arg-type]
         (r'"a\"b\\c\n\u00e9\U0001f600"', s('a"b\\c\né😀')),
         ("m14.core", name("m14.core")),
@@ -159,7 +159,7 @@ def test_ties_recipe_is_this_tree() -> None:
         ),
     ],
 )
-def test_expressions(text: str, expected: Expr) -> None:
+def test_expressions(text: str, expected: ExprSyntax) -> None:
     assert value(text) == expected
 
 
@@ -200,7 +200,7 @@ def test_spans_are_what_was_written() -> None:
     assert written(let.value) == "(a + b) * 2"
     assert written(let.value.left) == "(a + b)"
     assert text[let.value.op_span.start : let.value.op_span.end] == "*"
-    assert isinstance(save.value, Block) and isinstance(save.value.items[0], Row)
+    assert isinstance(save.value, Block) and isinstance(save.value.items[0], RowSyntax)
     assert written(save.value) == 'ties { "x" weight=-1 }'
     assert written(save.value.items[0]) == '"x" weight=-1'
     assert written(save.value.items[0].columns[0].value) == "-1"

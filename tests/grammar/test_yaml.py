@@ -5,14 +5,7 @@ from __future__ import annotations
 from textwrap import dedent
 
 import pytest
-from mergec.grammar import (
-    Recipe,
-    Signatures,
-    SourceText,
-    format_recipe,
-    parse_text,
-    parse_yaml,
-)
+from mergec.grammar import Recipe, Signatures, SourceText, format_recipe, parse_text, parse_yaml
 from mergec.grammar.syntax import Block, Let, Name, Save
 
 STAGE = "---\nmerge_method: passthrough\nmodels: [{model: s}]"

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from mergec.compiler.plan import Plan
-from mergec.compiler.printing.html import plan_page
+from mergec.compiler.planning.plan import Plan
+from mergec.views.html import plan_page
 from support.checkpoints import sparse_checkpoint
 from support.merging import plan_recipe
 

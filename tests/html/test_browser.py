@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mergec.compiler.plan import Plan
+from mergec.compiler.planning.plan import Plan
 
 from .devtools import Browser, Page
 

@@ -7,7 +7,7 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mergec.compiler.printing.page.layering import GAP, place, spread
+from mergec.views.page.layering import GAP, place, spread
 
 
 def test_a_box_stands_behind_all_that_it_comes_from() -> None:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mergec.compiler.plan import Plan
-from mergec.compiler.printing.html import plan_page
-from mergec.compiler.printing.page import memory_steps
-from mergec.compiler.printing.page.stage_graph import stage_graph
-from mergec.compiler.printing.page.tables import bytes_read_of
+from mergec.compiler.planning.plan import Plan
+from mergec.views.html import plan_page
+from mergec.views.page import memory_steps
+from mergec.views.page.stage_graph import stage_graph
+from mergec.views.page.tables import bytes_read_of
 from support.checkpoints import tiny_mistral, write_raw
 from support.merging import merge, plan_recipe
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from kernels.harness import Call
-from mergec.ops import arithmetic
+from mergec.ops import delta_arithmetic as arithmetic
 from mergec.ops.method import Method, find_method, method_names
 from mergec.ops.parameters import Parameter
 

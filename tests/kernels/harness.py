@@ -13,17 +13,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from mergec.compiler.components import Component, Target, Template
 from mergec.compiler.kernels.codec import STORAGE
-from mergec.compiler.options import options
-from mergec.compiler.program import Program, Segment
+from mergec.compiler.planning.strategies import options
+from mergec.compiler.sweeps.components import Component, Target, Template
+from mergec.compiler.sweeps.program import Program, Segment
 from mergec.ops.dtypes import BY_NAME, DType, float32
 from mergec.ops.eager import EagerRandom
 from mergec.ops.method import Method
 from mergec.ops.symbols import Tracer
 from mergec.runtime.backends import NumbaBackend, TorchBackend
 from mergec.runtime.buffers import Buffers
-from mergec.runtime.jobs import Job, Place
+from mergec.runtime.jobs import Destination, Job
 from mergec.runtime.pools import Pools
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -77,7 +77,7 @@ def run(
         option=option,
         sweeps=option.sweeps,
         pools=Pools([component]),
-        places=[[Place(Path(str(i)), 0)] for i in range(len(outputs))],
+        places=[[Destination(Path(str(i)), 0)] for i in range(len(outputs))],
         files=files,
         kernel_of=lambda program, segment: kernel(program, segment, backend),
         spill_folder=Path(tempfile.gettempdir()),

@@ -10,7 +10,7 @@ from pathlib import Path
 PROGRAM = """
 import numpy as np
 from mergec.compiler.kernels.cache import find_kernel
-from mergec.compiler.kernels.source import Source
+from mergec.compiler.kernels.source import KernelSource
 text = '''from numba import cfunc
 @cfunc("void(CPointer(uint16), int64, int64, CPointer(float64), CPointer(uint64), "
        "CPointer(uint64), CPointer(float64), CPointer(uint32))", error_model="numpy")
@@ -22,7 +22,7 @@ def sweep(out, count, start, scalars, keys, cuts, sums, bins):
 out, sums = np.zeros(4, np.uint16), np.zeros(1)
 words = np.zeros(1, np.uint64)
 bins = np.zeros(1, np.uint32)
-find_kernel(Source(text, ("uint16",)))(out, 3, 0, np.ones(1), words, words, sums, bins)
+find_kernel(KernelSource(text, ("uint16",)))(out, 3, 0, np.ones(1), words, words, sums, bins)
 assert out.tolist() == [7, 7, 7, 0] and sums[0] == 1 / 3
 """
 

@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 import torch
 from kernels.harness import INTEGERS, assert_same_bits, from_bits, run, to_bits, traced
-from mergec.compiler.program import Program
+from mergec.compiler.sweeps.program import Program
 from mergec.ops.dtypes import float64
 
 SMALL = ("bfloat16", "float16", "float8_e4m3fn", "float8_e5m2")

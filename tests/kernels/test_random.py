@@ -10,10 +10,10 @@ import torch
 from kernels.harness import TILE, kernel, run, segments, traced
 from kernels.hashing import keyed_bits, mask
 from mergec.compiler.kernels.source import kernel_source
-from mergec.compiler.program import Program, Segment
+from mergec.compiler.sweeps.program import Program, Segment
 from mergec.ops.eager import EagerRandom
 from mergec.ops.functions import on_rows, where
-from mergec.ops.streams import keyed_bits_torch, stream_key
+from mergec.ops.random_bits import keyed_bits_torch, stream_key
 from mergec.ops.symbols import Tracer
 
 N = 3 * TILE + 5

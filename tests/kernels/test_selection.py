@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from kernels.harness import TILE, run, traced
-from mergec.compiler.program import Program
+from mergec.compiler.sweeps.program import Program
 from mergec.ops.dtypes import DType, float32, float64
 from mergec.ops.functions import largest, selected, where
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 from kernels.harness import Call
-from mergec.compiler.graph_text import parse_graph, print_graph
+from mergec.compiler.graph.graph_text import parse_graph, print_graph
 from mergec.grammar.diagnostics import RecipeError, RunError
 from mergec.ops.method import find_method
-from mergec.ops.whole import one_thread
+from mergec.ops.opaque_functions import one_thread
 from methods import reference_beyond as reference
 from support.checkpoints import tiny_mistral, write_checkpoint
 from support.merging import merge, plan_recipe, read_checkpoint

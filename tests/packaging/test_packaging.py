@@ -87,7 +87,13 @@ def test_wheel_holds_the_package_and_its_data(distributions: Path) -> None:
 def test_sdist_holds_what_the_wheel_is_built_from(distributions: Path) -> None:
     with tarfile.open(next(distributions.glob("*.tar.gz"))) as sdist:
         names = {name.partition("/")[2] for name in sdist.getnames()}
-    assert {"pyproject.toml", "LICENSE", "README.md", "cli/run.py", "grammar/text.py"} <= names
+    assert {
+        "pyproject.toml",
+        "LICENSE",
+        "README.md",
+        "cli/run_command.py",
+        "grammar/text.py",
+    } <= names
 
 
 def test_installed_command_runs_from_any_folder(installed: Path, tmp_path: Path) -> None:

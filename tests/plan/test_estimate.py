@@ -8,11 +8,11 @@ from pathlib import Path
 
 import mergec
 import pytest
-from mergec.compiler import estimate as module
-from mergec.compiler.estimate import Machine, cached_share, estimate, measure_machine
-from mergec.compiler.printing.plan_text import time_text
-from mergec.compiler.printing.stages import Stages
-from mergec.compiler.printing.treatment import fates
+from mergec.compiler.planning import estimate as module
+from mergec.compiler.planning.estimate import Machine, cached_share, estimate, measure_machine
+from mergec.views.plan_text import time_text
+from mergec.views.stages import Stages
+from mergec.views.treatment import fates
 
 from .test_promise import SLERP, WHOLE
 

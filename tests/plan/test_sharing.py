@@ -8,9 +8,9 @@ from pathlib import Path
 
 import mergec
 import pytest
-from mergec.compiler.graph import Invoke, Load
-from mergec.compiler.printing.treatment import fates
+from mergec.compiler.graph.graph import Invoke, Load
 from mergec.runtime.files import Files, Reader
+from mergec.views.treatment import fates
 from support.checkpoints import tiny_mistral
 
 MERGE_14 = Path(mergec.__file__).parent / "examples" / "merge-14.merge"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import mergec
 import pytest
-from mergec.compiler.plan import Plan
-from mergec.compiler.timeline import most_spilled
+from mergec.compiler.planning.plan import Plan
+from mergec.compiler.planning.timeline import most_spilled
 from mergec.runtime import held
 
 # so many sources that a file is quicker than reading all of them again

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from mergec.compiler.schedule import Problem
+from mergec.compiler.scheduling.schedule import Problem
 
 
 class Builder:

@@ -5,7 +5,7 @@ Nothing is clever here, and no code is shared with the scheduler: this is the de
 
 from __future__ import annotations
 
-from mergec.compiler.schedule import Problem
+from mergec.compiler.scheduling.schedule import Problem
 
 
 def least_peak(problem: Problem) -> int:

@@ -8,8 +8,8 @@ from typing import Any
 
 import networkx
 import pytest
-from mergec.compiler.ordering.simulate import simulate
-from mergec.compiler.schedule import Problem, minimise_peak, order_problem
+from mergec.compiler.scheduling.schedule import Problem, minimise_peak, order_problem
+from mergec.compiler.scheduling.simulate import simulate
 from mergec.grammar.diagnostics import MergecError
 
 
@@ -121,5 +121,5 @@ def test_the_simulator_refuses_what_is_no_order(order: list[int]) -> None:
 
 
 def test_networkx_is_not_loaded() -> None:
-    program = "import sys, mergec.compiler.schedule; sys.exit('networkx' in sys.modules)"
+    program = "import sys, mergec.compiler.scheduling.schedule; sys.exit('networkx' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

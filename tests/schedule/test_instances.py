@@ -7,8 +7,8 @@ from pathlib import Path
 
 import networkx
 import pytest
-from mergec.compiler.ordering.simulate import simulate
-from mergec.compiler.schedule import Problem, minimise_peak, order_problem
+from mergec.compiler.scheduling.schedule import Problem, minimise_peak, order_problem
+from mergec.compiler.scheduling.simulate import simulate
 
 INSTANCES = sorted((Path(__file__).parent / "instances").glob("*.json"))
 

@@ -6,13 +6,13 @@ from random import Random
 
 import networkx
 import pytest
-from mergec.compiler.ordering.bounds import Reach, cut_bound, forced_needs, retained, step_bound
-from mergec.compiler.ordering.core import condense, expand
-from mergec.compiler.ordering.flow import FlowNetwork
-from mergec.compiler.ordering.liu import Segment, merged
-from mergec.compiler.ordering.simulate import check_peak, simulate
-from mergec.compiler.ordering.twins import arrange
-from mergec.compiler.schedule import Problem, minimise_peak, order_problem
+from mergec.compiler.scheduling.bounds import Reach, cut_bound, forced_needs, retained, step_bound
+from mergec.compiler.scheduling.condensed import condense, expand
+from mergec.compiler.scheduling.flow import FlowNetwork
+from mergec.compiler.scheduling.liu import Stretch, merged
+from mergec.compiler.scheduling.schedule import Problem, minimise_peak, order_problem
+from mergec.compiler.scheduling.simulate import check_peak, simulate
+from mergec.compiler.scheduling.twins import arrange
 from mergec.grammar.diagnostics import RunError
 
 from .families import FAMILIES, Builder
@@ -43,8 +43,8 @@ def test_the_drawn_example_is_solved() -> None:
 
 
 def test_the_drawn_profiles_merge() -> None:
-    left = [Segment(10, 2, 1), Segment(5, 4, 2)]
-    profile = merged([left, [Segment(9, 3, 3)]])
+    left = [Stretch(10, 2, 1), Stretch(5, 4, 2)]
+    profile = merged([left, [Stretch(9, 3, 3)]])
     assert [node for segment in profile for node in segment.nodes] == [1, 3, 2]
     assert profile[0].hill == 11
     assert profile[-1].valley == 7

@@ -7,8 +7,8 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mergec.compiler.ordering.simulate import simulate
-from mergec.compiler.schedule import Problem, order_problem
+from mergec.compiler.scheduling.schedule import Problem, order_problem
+from mergec.compiler.scheduling.simulate import simulate
 
 from .families import FAMILIES, Builder
 from .oracle import least_peak

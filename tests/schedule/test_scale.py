@@ -7,8 +7,8 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
-from mergec.compiler.ordering.simulate import simulate
-from mergec.compiler.schedule import Problem, Schedule, order_problem
+from mergec.compiler.scheduling.schedule import Problem, Schedule, order_problem
+from mergec.compiler.scheduling.simulate import simulate
 
 from .families import Builder, hierarchical
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from mergec.compiler import compile_recipe
-from mergec.compiler.plan import Plan
+from mergec.compiler.planning.plan import Plan
 from mergec.grammar import SourceText
 from mergec.runtime.report import Report
 from mergec.runtime.run import run_plan

@@ -1,0 +1,1 @@
+"""A checkpoint's files -> its tensors, layers, config and small files; and the same for outputs."""

@@ -1,0 +1,81 @@
+"""`mergec run`: a recipe -> checkpoints on disk."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from typing import Any, Literal
+
+import click
+
+from .. import api
+from ..compiler.planning.plan import Plan
+from ..runtime.report import Report
+from .failure import show_diagnostics
+from .live_display import display, report_lines
+from .plan_command import show_plan
+from .shared_options import RecipeOptions, file_argument, json_option, quiet_option, recipe_options
+from .signals import terminable
+
+Backend = Literal["auto", "numba", "torch"]
+
+
+@click.command("run")
+@file_argument
+@recipe_options()
+@click.option("-n", "--dry-run", is_flag=True, help="Only show the plan.")
+@click.option(
+    "--backend",
+    type=click.Choice(["auto", "numba", "torch"]),
+    default="auto",
+    help="Generated kernels (numba), or torch operations.",
+)
+@click.option("--device", default="cpu", metavar="DEVICE", help="cpu, cuda, cuda:1, …")
+@json_option
+@quiet_option
+def command(
+    file: str,
+    dry_run: bool,
+    backend: Backend,
+    device: str,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Run a recipe, or a plan that `mergec plan -o` saved.
+
+    Checkpoints are read, merged and written tile by tile; an output appears under its name only
+    when all of it is there. Paths of the outputs are printed on stdout, a report on stderr.
+
+    \b
+    mergec run merge.merge --models ./models --out ./merged
+    mergec run merge.merge --memory 4GiB --threads 8 --set strength=0.6
+    mergec run merge.mplan
+    """
+    settings = RecipeOptions(**options)
+    plan = settings.plan(file)
+    if dry_run:
+        show_plan(plan, settings.again(file), as_json)
+        return
+    if not quiet:
+        show_diagnostics(plan.warnings)
+    report = execute(plan, backend, device, quiet)
+    if as_json:
+        click.echo(json.dumps(report.to_json(), indent=2))
+    else:
+        for path in report.outputs:
+            click.echo(path)
+
+
+def execute(plan: Plan, backend: Backend, device: str, quiet: bool) -> Report:
+    """Run a plan with a display, warnings and a report on stderr, unless they aren't wanted."""
+    logging.getLogger("mergec").setLevel(logging.ERROR if quiet else logging.WARNING)
+    with terminable():
+        if quiet:
+            return api.run(plan, backend=backend, device=device)
+        with display(plan, sys.stderr) as watch:
+            report = api.run(plan, backend=backend, device=device, watch=watch)
+    for line in report_lines(report):
+        click.echo(line, err=True)
+    return report

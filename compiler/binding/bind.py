@@ -1,0 +1,136 @@
+"""Recipe -> Bound: names resolved, kinds checked, parameters known, checkpoints open.
+
+A recipe and all that it imports are bound statement by statement, imported recipes first. Every
+error is collected, and all are raised at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ...checkpoints.catalog import Catalog
+from ...checkpoints.checkpoint import Checkpoint
+from ...grammar import parse
+from ...grammar.diagnostics import Diagnostics, SourceText, Span
+from ...grammar.syntax import For, Let, Recipe, Save, Statement
+from .bound import Bound, BoundExpr, Output, Source, Stage
+from .method_signatures import SIGNATURES
+from .model_references import References
+from .model_structure import children
+from .modules import Load, Module, load_modules
+from .outputs import Outputs
+from .statements import StatementBinder
+from .terms import Imported
+
+_NO_OVERRIDES: Mapping[str, str] = {}
+
+
+def load_recipe(path: Path) -> Recipe:
+    """The syntax tree of a recipe's file. Raises OSError, UnicodeDecodeError, RecipeError."""
+    return parse(SourceText(str(path), path.read_text("utf-8")), SIGNATURES)
+
+
+def bind(
+    recipe: Recipe,
+    catalog: Catalog,
+    *,
+    overrides: Mapping[str, str] = _NO_OVERRIDES,
+    out: str | None = None,
+    load: Load = load_recipe,
+) -> Bound:
+    """Resolve everything that a recipe names, and check it; only headers of checkpoints are read.
+
+    catalog: opens checkpoints; its folder is what the recipe's paths are relative to.
+    overrides: `param`s by name, each a value in the language's syntax.
+    out: the output's path; of several outputs the folder that they go into.
+    load: parses an imported recipe.
+    Raises RecipeError with all errors of the recipe, its imports and its checkpoints (E02xx,
+    E03xx, E04xx, E06xx).
+    """
+    problems = Diagnostics()
+    modules = load_modules(recipe, catalog.recipe_folder, load, problems)
+    references = References(catalog, recipe.source, problems)
+    outputs = Outputs(problems)
+    imported: dict[Module, Imported] = {}
+    for module in modules:
+        main = module.recipe is recipe
+        binder = StatementBinder(
+            module,
+            imported,
+            references,
+            problems,
+            overrides=overrides if main else _NO_OVERRIDES,
+            outputs=outputs if main else None,
+        )
+        binder.run()
+        imported[module] = Imported(module.recipe.source.name, binder.names)
+    settings = binder.settings.value  # the main recipe is the last
+    if not outputs and not (problems.errors and _has_save(recipe.statements)):
+        _report_no_output(recipe, problems)
+    finished = outputs.finish(catalog.recipe_folder, out, settings.dtype)
+    _check_inputs(finished, references, problems)
+    problems.raise_errors()
+    sources, stages = _reachable(finished)
+    return Bound(
+        name=Path(recipe.source.name).name,
+        imports=tuple(m.recipe.source for m in modules if m.recipe is not recipe),
+        outputs=finished,
+        settings=settings,
+        sources=sources,
+        stages=stages,
+        warnings=tuple(problems.warnings),
+    )
+
+
+def _has_save(statements: Sequence[Statement]) -> bool:
+    return any(
+        isinstance(statement, Save) or (isinstance(statement, For) and _has_save(statement.body))
+        for statement in statements
+    )
+
+
+def _report_no_output(recipe: Recipe, problems: Diagnostics) -> None:
+    statements = recipe.statements
+    place = statements[-1].span if statements else Span(recipe.source, 0, 0)
+    names = [statement.name for statement in statements if isinstance(statement, Let)]
+    example = names[-1] if names else "model"
+    problems.report(
+        "E0212", "this recipe saves nothing", place, hint=f'add `save {example} to "./PATH"`'
+    )
+
+
+def _check_inputs(outputs: Sequence[Output], references: References, problems: Diagnostics) -> None:
+    for output in outputs:
+        if inside := references.inputs_within(output.path):
+            listed = ", ".join(inside)
+            message = f"the output {output.path} would overwrite an input: {listed}"
+            problems.report("E0214", message, output.span, hint="save to another path")
+
+
+def _reachable(outputs: Sequence[Output]) -> tuple[dict[str, Checkpoint], tuple[Stage, ...]]:
+    """The sources that outputs read, in order of first use, and the stages, inputs first."""
+    sources: dict[str, Checkpoint] = {}
+    stages: list[Stage] = []
+    seen: set[int] = set()
+    pending: list[tuple[BoundExpr, bool]] = [(output.value, False) for output in reversed(outputs)]
+    while pending:
+        value, inputs_done = pending.pop()
+        if inputs_done and isinstance(value, Stage):
+            stages.append(value)
+        if inputs_done or id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, Source):
+            _add_source(sources, value)
+        pending.append((value, True))
+        pending += [(item, False) for item in reversed(children(value))]
+    return sources, tuple(stages)
+
+
+def _add_source(sources: dict[str, Checkpoint], source: Source) -> None:
+    """Recipes in two folders may mean two checkpoints by one relative path."""
+    name = source.reference
+    if name in sources and sources[name].root != source.checkpoint.root:
+        name = str(source.checkpoint.root)
+    sources.setdefault(name, source.checkpoint)

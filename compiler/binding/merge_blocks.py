@@ -1,0 +1,213 @@
+"""`name { … }` -> a model or a delta: merge methods, `stack`, `cast` and `lora`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from ...grammar import for_language, is_yaml, syntax
+from ...grammar.diagnostics import Diagnostics, Span, did_you_mean
+from ...ops import delta_arithmetic as arithmetic
+from ...ops.method import Method, find_method, method_names
+from ...ops.parameters import Parameter
+from .bound import BoundExpr, Merge, MergeInput, Stack
+from .parameter_values import ParameterBinder, Parameters
+from .terms import ExprKind, Resolved, Term, Unknown, describe
+
+_SPECIAL = ("stack", "cast", "lora")
+_LORA_SCALE = Parameter("scale", "number", True, 1.0)
+
+
+class Evaluator(Protocol):
+    """What blocks ask of expressions."""
+
+    def evaluate(self, node: syntax.ExprSyntax, words: Collection[str] = ()) -> Resolved: ...
+    def expect(self, node: syntax.ExprSyntax, kinds: tuple[ExprKind, ...], what: str) -> Term: ...
+    def expression(self, term: Term) -> BoundExpr | None: ...
+
+
+class Blocks:
+    """Binds blocks; complaints go to `problems`."""
+
+    def __init__(self, evaluator: Evaluator, problems: Diagnostics):
+        self._evaluator = evaluator
+        self._problems = problems
+
+    def bind(self, block: syntax.Block) -> Resolved:
+        """The model or delta that a block makes.
+
+        Reports E0201 (no such method), E0208 (not supported yet), E0301 (the number of sources),
+        E0303 (a base that is missing or not wanted) and what ParameterBinder reports.
+        """
+        match block.name:
+            case "stack":
+                return self._stack(block)
+            case "cast":
+                return self._cast(block)
+            case "lora":
+                return self._lora(block)
+        if (method := find_method(block.name)) is not None:
+            return self._merge(block, method)
+        message, hint = f"unknown method `{block.name}`", self.suggest(block.name)
+        if block.name == "union":
+            message, hint = "`union` isn't a model", "it's a value of a save's `tokenizer`"
+        self._problems.report("E0201", message, block.name_span, hint=hint)
+        self.bind_rows(block)
+        return Unknown(block.span)
+
+    def bind_rows(self, block: syntax.Block) -> None:
+        """Look for errors in the sources of a block that can't be bound itself."""
+        for row in block.rows:
+            self._evaluator.evaluate(row.value)
+        for setting in block.settings:
+            if setting.name == "base":
+                self._evaluator.evaluate(setting.value)
+
+    def suggest(self, name: str) -> str:
+        """A hint that names the method or block that a misspelt name stands for."""
+        known = [*method_names(), *_SPECIAL]
+        return did_you_mean(name, known) or "`mergec methods` lists them"
+
+    def _merge(self, block: syntax.Block, method: Method) -> Term:
+        what = f"a source of `{method.name}`"
+        inputs = [self._input(row, ("model",), what) for row in block.rows]
+        counted = self._check_count(block, *method.sources, "merges", "model")
+        base, complete = self._base(block, method)
+        yaml = is_yaml(block.span.source)
+        has_base = method.base in ("required", "optional")
+        parameters = ParameterBinder(
+            block if has_base else _without_base(block),
+            method.name,
+            [parameter for parameter in method.parameters if not parameter.filled],
+            self._evaluator.evaluate,
+            self._problems,
+            others=("base",) if has_base else (),
+            model=self._beside,
+            defaults=method.yaml if yaml else {},
+            steps=yaml,
+        ).bind()
+        rows = _rows(block, inputs, parameters)
+        if rows is None or not complete or not counted:
+            return Term("model", None, block.span)
+        merge = Merge(method, rows, base, parameters.settings, parameters.spans, block.span)
+        return Term("model", merge, block.span)
+
+    def _beside(self, node: syntax.ExprSyntax, what: str) -> BoundExpr | None:
+        """The model that a column gives beside a source."""
+        return self._evaluator.expression(self._evaluator.expect(node, ("model",), what))
+
+    def _base(self, block: syntax.Block, method: Method) -> tuple[BoundExpr | None, bool]:
+        """The base, and whether it's as the method wants it and known."""
+        setting = next((s for s in block.settings if s.name == "base"), None)
+        name = method.name
+        if setting is None:
+            if method.base == "required":
+                message = f"`{name}` needs a base model"
+                place = block.name_span
+                hint = for_language(place, 'add `base = "…"`', "`base_model: …` names it")
+                self._problems.report("E0303", message, place, hint=hint)
+            return None, method.base != "required"
+        base = self._evaluator.expression(
+            self._evaluator.expect(setting.value, ("model",), f"the base of `{name}`")
+        )
+        if method.base in ("required", "optional"):
+            return base, base is not None
+        hint = "if it should be merged, make it a source"
+        if method.base == "first":
+            hint = "its first source takes that part: write the base as the first source"
+        self._problems.report("E0303", f"`{name}` has no base", setting.name_span, hint=hint)
+        return None, False
+
+    def _stack(self, block: syntax.Block) -> Term:
+        inputs = [self._input(row, ("model",), "a slice of `stack`") for row in block.rows]
+        counted = self._check_count(block, 1, None, "joins", "slice")
+        passthrough = find_method("passthrough")
+        assert passthrough is not None
+        parameters = ParameterBinder(
+            block, "stack", passthrough.parameters, self._evaluator.evaluate, self._problems
+        ).bind()
+        rows = _rows(block, inputs, parameters)
+        if rows is None or not counted:
+            return Term("model", None, block.span)
+        parts: list[BoundExpr] = []
+        for i, row in enumerate(rows):
+            if row.columns["scale"] is None:
+                parts.append(row.value)
+                continue
+            spans: dict[str | tuple[int, str], Span] = {(0, "scale"): parameters.spans[i, "scale"]}
+            parts.append(Merge(passthrough, (row,), None, {}, spans, row.span))
+        return Term("model", Stack(tuple(parts), block.span), block.span)
+
+    def _cast(self, block: syntax.Block) -> Term:
+        terms = [self._term(row, ("model", "delta"), "what is cast") for row in block.rows]
+        counted = self._check_count(block, 1, 1, "takes", "model or delta")
+        parameters = ParameterBinder(
+            block,
+            "cast",
+            arithmetic.cast.parameters,
+            self._evaluator.evaluate,
+            self._problems,
+        ).bind()
+        kind: ExprKind = terms[0].kind if terms else "model"
+        rows = _rows(block, [self._evaluator.expression(term) for term in terms], parameters)
+        if rows is None or not counted:
+            return Term(kind, None, block.span)
+        settings, spans = parameters.settings, parameters.spans
+        return Term(
+            kind, Merge(arithmetic.cast, rows, None, settings, spans, block.span), block.span
+        )
+
+    def _lora(self, block: syntax.Block) -> Term:
+        for row in block.rows:
+            adapter = self._evaluator.evaluate(row.value)
+            if not isinstance(adapter, syntax.String | Unknown):
+                message = f"an adapter is a string, found {describe(adapter)}"
+                self._problems.report("E0204", message, row.value.span)
+        self._check_count(block, 1, 1, "takes", "adapter")
+        ParameterBinder(
+            block, "lora", (_LORA_SCALE,), self._evaluator.evaluate, self._problems
+        ).bind()
+        self._problems.report("E0208", "`lora` is not supported yet", block.name_span)
+        return Term("delta", None, block.span)
+
+    def _term(self, row: syntax.RowSyntax, kinds: tuple[ExprKind, ...], what: str) -> Term:
+        return self._evaluator.expect(row.value, kinds, what)
+
+    def _input(
+        self, row: syntax.RowSyntax, kinds: tuple[ExprKind, ...], what: str
+    ) -> BoundExpr | None:
+        return self._evaluator.expression(self._term(row, kinds, what))
+
+    def _check_count(
+        self, block: syntax.Block, fewest: int, most: int | None, verb: str, noun: str
+    ) -> bool:
+        count = len(block.rows)
+        if count >= fewest and (most is None or count <= most):
+            return True
+        wanted = f"{fewest}" if fewest == most else f"at least {fewest}"
+        several = "" if fewest == 1 else "s"
+        message = f"`{block.name}` {verb} {wanted} {noun}{several}, found {count or 'none'}"
+        extra = most is not None and count > most
+        place = block.rows[most].span if extra and most is not None else block.name_span
+        self._problems.report("E0301", message, place)
+        return False
+
+
+def _without_base(block: syntax.Block) -> syntax.Block:
+    items = (i for i in block.items if not (isinstance(i, syntax.Setting) and i.name == "base"))
+    return replace(block, items=tuple(items))
+
+
+def _rows(
+    block: syntax.Block, inputs: Sequence[BoundExpr | None], parameters: Parameters
+) -> tuple[MergeInput, ...] | None:
+    """The rows of a block, or None where an input isn't known."""
+    rows = []
+    rest = zip(inputs, parameters.columns, parameters.models, strict=True)
+    for row, (value, columns, beside) in zip(block.rows, rest, strict=True):
+        models = {name: model for name, model in beside.items() if model is not None}
+        if value is None or len(models) < len(beside):
+            return None
+        rows.append(MergeInput(value, columns, row.span, models))
+    return tuple(rows)

@@ -1,0 +1,61 @@
+"""A string where a model is expected -> its checkpoint, opened once, by the catalog of its file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from ...checkpoints.catalog import Catalog
+from ...grammar import is_yaml
+from ...grammar.diagnostics import CheckpointError, Diagnostics, SourceText
+from ...grammar.syntax import String
+from .bound import Source
+
+
+class References:
+    """Opens checkpoints. A path is relative to the file that its string stands in."""
+
+    def __init__(self, catalog: Catalog, main: SourceText, problems: Diagnostics):
+        self._main = main
+        self._main_catalog = catalog
+        self._catalogs = {os.path.abspath(catalog.recipe_folder): catalog}
+        self._sources: dict[tuple[int, str, bool], Source | None] = {}
+        self._problems = problems
+
+    def open(self, reference: String) -> Source | None:
+        """The source of a reference; None if it can't be opened, which is reported once.
+
+        Reports E0601 for an empty reference, and what the catalog finds wrong.
+        """
+        if not reference.value.strip():  # as a path it would be the recipe's own folder
+            hint = "a model is `org/name` on the Hub, or a path that begins with ./ ../ / or ~"
+            self._problems.report("E0601", "this names no model", reference.span, hint=hint)
+            return None
+        catalog = self._catalog_of(reference.span.source)
+        prefer_path = is_yaml(reference.span.source)
+        key = (id(catalog), reference.value, prefer_path)
+        if key not in self._sources:
+            self._sources[key] = self._open(catalog, reference, prefer_path)
+        return self._sources[key]
+
+    def inputs_within(self, folder: Path) -> list[str]:
+        """The references that have a file in a folder."""
+        found = (catalog.inputs_within(folder) for catalog in self._catalogs.values())
+        return list(dict.fromkeys(reference for references in found for reference in references))
+
+    def _catalog_of(self, source: SourceText) -> Catalog:
+        if source is self._main:
+            return self._main_catalog
+        folder = os.path.abspath(os.path.dirname(source.name))
+        if folder not in self._catalogs:
+            self._catalogs[folder] = replace(self._main_catalog, recipe_folder=Path(folder))
+        return self._catalogs[folder]
+
+    def _open(self, catalog: Catalog, reference: String, prefer_path: bool) -> Source | None:
+        try:
+            checkpoint = catalog.open(reference.value, reference.span, prefer_path=prefer_path)
+        except CheckpointError as error:
+            self._problems.items += error.diagnostics
+            return None
+        return Source(checkpoint, reference.value, reference.span)

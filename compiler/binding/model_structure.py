@@ -1,0 +1,296 @@
+"""Expression -> its tensors' names and its layers: what a model is before any tensor is lowered.
+
+Names are in the order in which an output stores them: that of the first checkpoint's files, which
+keeps reads sequential.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from ...checkpoints.layers import Layers, LayerStack
+from ...grammar import for_language
+from ...grammar.diagnostics import Diagnostics
+from .bound import BoundExpr, Choice, Merge, Sliced, Source, Stack, Stage
+
+
+class Structures:
+    """The structure of every expression of a recipe, computed once each."""
+
+    def __init__(self, problems: Diagnostics):
+        self._problems = problems
+        self._names: dict[BoundExpr, dict[str, None]] = {}
+        self._layers: dict[BoundExpr, Layers] = {}
+
+    def names(self, expr: BoundExpr) -> dict[str, None]:
+        """Tensor names, ordered."""
+        found = self._names.get(expr)
+        if found is None:
+            found = self._names[expr] = self._find_names(expr)
+        return found
+
+    def layers(self, expr: BoundExpr) -> Layers:
+        """The layer structure."""
+        found = self._layers.get(expr)
+        if found is None:
+            found = self._layers[expr] = self._find_layers(expr)
+        return found
+
+    def config(self, expr: BoundExpr) -> dict[str, Any]:
+        """The config of the checkpoint that gives the expression its shape."""
+        return first_source(expr).checkpoint.config
+
+    def _find_names(self, expr: BoundExpr) -> dict[str, None]:
+        match expr:
+            case Source():
+                return dict.fromkeys(expr.checkpoint.tensors)
+            case Stage():
+                return self.names(expr.value)
+            case Merge():
+                return _union([self.names(part) for part in merge_inputs(expr)])
+            case Sliced():
+                return self._sliced_names(expr)
+            case Stack():
+                return self._stacked_names(expr)
+            case Choice():
+                return _union([self.names(value) for _, value in expr.arms])
+
+    def _find_layers(self, expr: BoundExpr) -> Layers:
+        match expr:
+            case Source():
+                return self._source_layers(expr)
+            case Stage():
+                return self.layers(expr.value)
+            case Merge():
+                return self._merged_layers(expr)
+            case Choice():
+                return self.layers(expr.arms[0][1])
+            case Sliced():
+                start, stop = self.bounds(expr)
+                return _with_count(self.layers(expr.value), stop - start)
+            case Stack():
+                count = sum(self.layers(part).count for part in expr.parts)
+                return _with_count(self.layers(expr.parts[0]), count)
+
+    def _source_layers(self, expr: Source) -> Layers:
+        """A checkpoint's layers; fine-tunes of one model mostly have the same names and config."""
+        names, config = self.names(expr), expr.checkpoint.config
+        for other, found in self._layers.items():
+            if (
+                isinstance(other, Source)
+                and self.names(other) == names
+                and other.checkpoint.config == config
+            ):
+                return found
+        return Layers.of(names, config)
+
+    def _merged_layers(self, expr: Merge) -> Layers:
+        """The layers of a merge's inputs, which must be as many in each."""
+        inputs = merge_inputs(expr)
+        found = [self.layers(part) for part in inputs]
+        depths = {layers.count for layers in found}
+        if len(depths) > 1:
+            counted = " and ".join(str(depth) for depth in sorted(depths))
+            self._problems.report(
+                "E0302",
+                f"the inputs of this merge differ in depth: {counted} layers",
+                expr.span,
+                notes=tuple(
+                    f"{part.span}: {layers.count} layers"
+                    for part, layers in zip(inputs, found, strict=True)
+                ),
+                hint=for_language(
+                    expr.span,
+                    "give each a range of as many layers: `model[0:16]`",
+                    "give each, under `slices`, a `layer_range` of as many layers",
+                ),
+            )
+        return found[0]
+
+    def bounds(self, expr: Sliced) -> tuple[int, int]:
+        """The layers that a slice takes, clipped to those that are there; reports any beyond."""
+        layers = self.layers(expr.value)
+        start = 0 if expr.start is None else expr.start
+        stop = layers.count if expr.stop is None else expr.stop
+        if not layers.stacks:
+            self._problems.report("E0302", "this model has no layers to slice", expr.span)
+        elif not layers.uniform:
+            depths = ", ".join(f"{s.prefix}* has {s.count}" for s in layers.stacks)
+            self._problems.report(
+                "E0302",
+                "this model's stacks differ in depth: it can't be sliced",
+                expr.span,
+                notes=(depths,),
+            )
+        elif stop > layers.count or start >= layers.count:
+            self._problems.report(
+                "E0302",
+                f"layers {start} to {stop} are outside the model, which has {layers.count}",
+                expr.span,
+                label=f"layers are numbered 0 to {layers.count - 1}",
+                hint=for_language(
+                    expr.span,
+                    f"a range is half-open: `[0:{layers.count}]` is the whole model",
+                    f"`layer_range: [0, {layers.count}]` is the whole model",
+                ),
+            )
+        return min(start, layers.count), min(stop, layers.count)
+
+    def _sliced_names(self, expr: Sliced) -> dict[str, None]:
+        layers = self.layers(expr.value)
+        start, stop = self.bounds(expr)
+        found: dict[str, None] = {}
+        for name in self.names(expr.value):
+            place = layers.locate(name)
+            if place is None:
+                found[name] = None
+            elif start <= place.layer < stop:
+                found[layers.rename(name, place.layer - start)] = None
+        return found
+
+    def _stacked_names(self, expr: Stack) -> dict[str, None]:
+        """Leading tensors of the first part, every part's layers, trailing tensors of the last."""
+        self._check_shapes(expr)
+        first, last = self.layers(expr.parts[0]), self.layers(expr.parts[-1])
+        leading = [
+            name
+            for name in self.names(expr.parts[0])
+            if first.locate(name) is None and first.is_leading(name)
+            if not first.is_surplus(name)
+        ]
+        trailing = [
+            name
+            for name in self.names(expr.parts[-1])
+            if last.locate(name) is None and not last.is_leading(name)
+            if not last.is_surplus(name)  # numbered past the last layer: its place is now a layer's
+        ]
+        found = dict.fromkeys(leading)
+        offset = 0
+        for part in expr.parts:
+            layers = self.layers(part)
+            by_layer = sorted(
+                (place.layer, order, name)
+                for order, name in enumerate(self.names(part))
+                if (place := layers.locate(name)) is not None
+            )
+            for layer, _, name in by_layer:
+                found[layers.rename(name, offset + layer)] = None
+            offset += layers.count
+        return found | dict.fromkeys(trailing)
+
+    def _check_shapes(self, expr: Stack) -> None:
+        """Report a model whose layers have no shape in common with those of the first part's.
+
+        The layers of one model may differ among themselves, so all of them are looked at.
+        """
+        first, *others = dict.fromkeys(first_source(part) for part in expr.parts)
+        shapes = self._layer_shapes(first)
+        for other in others:
+            wrong = [
+                f"{suffix}: {_listed(shapes[suffix])} and {_listed(found)}"
+                for suffix, found in self._layer_shapes(other).items()
+                if suffix in shapes and not found & shapes[suffix]
+            ]
+            if wrong:
+                self._problems.report(
+                    "E0318",
+                    f"the layers of `{first.reference}` and `{other.reference}` differ in shape",
+                    expr.span,
+                    notes=tuple(wrong),
+                    hint="only layers of one architecture and one width can be stacked",
+                )
+
+    def _layer_shapes(self, source: Source) -> dict[str, set[tuple[int, ...]]]:
+        """The shapes that each of a layer's tensors has in any of a checkpoint's layers."""
+        layers = self.layers(source)
+        found: dict[str, set[tuple[int, ...]]] = {}
+        for name, tensor in source.checkpoint.tensors.items():
+            if (place := layers.locate(name)) is not None:
+                found.setdefault(place.suffix, set()).add(tensor.shape)
+        return found
+
+
+def _listed(shapes: Iterable[tuple[int, ...]]) -> str:
+    return " or ".join(str(list(shape)) for shape in sorted(shapes))
+
+
+def merge_inputs(merge: Merge) -> list[BoundExpr]:
+    """A merge's inputs, the base first: it gives the result its names and shape."""
+    rows = [row.value for row in merge.rows]
+    return rows if merge.base is None else [merge.base, *rows]
+
+
+def first_source(expr: BoundExpr) -> Source:
+    """The checkpoint that config and tokenizer are copied from: the base, else the first source."""
+    while not isinstance(expr, Source):
+        match expr:
+            case Stage() | Sliced():
+                expr = expr.value
+            case Merge():
+                expr = merge_inputs(expr)[0]
+            case Stack():
+                expr = expr.parts[0]
+            case Choice():
+                expr = expr.arms[0][1]
+    return expr
+
+
+def is_delta(expr: BoundExpr) -> bool:
+    """Whether an expression is of the kind `delta`: its first operand tells where it's a merge."""
+    while not isinstance(expr, Source | Stack):
+        match expr:
+            case Stage() | Sliced():
+                expr = expr.value
+            case Merge():
+                if expr.method.gives_delta:
+                    return True
+                expr = expr.rows[0].value
+            case Choice():
+                expr = expr.arms[0][1]
+    return False
+
+
+def sources_of(expr: BoundExpr) -> list[Source]:
+    """Every checkpoint that an expression reads, each once, in recipe order."""
+    found: dict[Source, None] = {}
+    seen: set[BoundExpr] = set()
+    stack: list[BoundExpr] = [expr]
+    while stack:
+        here = stack.pop()
+        if here in seen:
+            continue
+        seen.add(here)
+        if isinstance(here, Source):
+            found[here] = None
+        stack.extend(reversed(children(here)))
+    return list(found)
+
+
+def children(expr: BoundExpr) -> Sequence[BoundExpr]:
+    """The expressions that an expression is made of."""
+    match expr:
+        case Source():
+            return ()
+        case Stage() | Sliced():
+            return (expr.value,)
+        case Merge():
+            beside = [model for row in expr.rows for model in row.models.values()]
+            return [*merge_inputs(expr), *beside]
+        case Stack():
+            return expr.parts
+        case Choice():
+            return [value for _, value in expr.arms]
+
+
+def _union(parts: Iterable[dict[str, None]]) -> dict[str, None]:
+    first, *rest = parts
+    merged = first
+    for part in rest:
+        if part.keys() != merged.keys():
+            merged = merged | part
+    return merged
+
+
+def _with_count(layers: Layers, count: int) -> Layers:
+    return Layers(tuple(LayerStack(stack.prefix, count) for stack in layers.stacks))

@@ -1,0 +1,1 @@
+"""The tensor graph: its nodes, its text form, its verifier and its passes."""

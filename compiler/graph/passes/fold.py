@@ -1,0 +1,134 @@
+"""Graph -> Graph: replace what a method says it can do with less.
+
+A method's `simplify` tells, from its parameters and from which inputs are the same tensor, that a
+call equals one of its inputs (t = 0, a linear merge of one, a cast to the dtype that is there), is
+all zeros (the delta of a model with itself), or needs fewer sources (weight 0).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias
+
+from ....grammar.diagnostics import Diagnostics
+from ....ops.method import ZERO, Call
+from ....ops.method_error import MethodError
+from ..graph import Graph, Invocation, Invoke, Node, Zero
+
+
+def fold(graph: Graph) -> Graph:
+    """The graph with every call simplified; what nothing needs any longer stays for `prune`.
+
+    Errors: RecipeError E0309.
+    """
+    problems = Diagnostics()
+    folding = _Folding(graph)
+    for index, node in enumerate(graph.nodes):
+        try:
+            folding.fold(index, node)
+        except MethodError as error:
+            assert isinstance(node.op, Invoke)
+            span = graph.origins[node.origin].span
+            problems.report("E0309", f"`{node.op.invocation.method.name}`: {error}", span)
+    problems.raise_errors()
+    return folding.graph
+
+
+class _Fewer(NamedTuple):
+    """A call with less to do: its invocation, and which of the inputs and keys are left."""
+
+    invocation: Invocation
+    inputs: tuple[int, ...]
+    keys: tuple[int, ...]
+
+
+_Outcome: TypeAlias = int | _Fewer | None
+"""What a call is: the input of this number, ZERO, a call with fewer inputs; None: as it was."""
+
+
+class _Folding:
+    """Nodes stay in their places, so that those that nothing changes needn't be looked at again."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._original = graph
+        self._moved: dict[int, int] = {}  # nodes that others stand for
+        self._outcomes: dict[tuple[int, tuple[int, ...], tuple[str | None, ...]], _Outcome] = {}
+
+    def fold(self, index: int, node: Node) -> None:
+        """Simplify a node whose inputs are simplified already. Errors: MethodError."""
+        moved = self._moved
+        if moved:
+            if index in moved:  # an equal one has come before
+                return
+            inputs = tuple([moved.get(i, i) for i in node.inputs])
+            if inputs != node.inputs:
+                node = node._replace(inputs=inputs)
+                self._change()
+        op = node.op
+        # a threshold for a whole model takes all of its tensors, those without effect too
+        if isinstance(op, Invoke) and op.invocation.method.simplify is not None and not op.pools:
+            outcome = self._outcome(op, node.inputs)
+            if isinstance(outcome, int) and outcome != ZERO:
+                self._change()
+                moved[index] = node.inputs[outcome]
+                return
+            if outcome is not None:
+                self._change()
+                node = self._smaller(node, op, outcome)
+        if node is not self._original.nodes[index]:
+            place, later = self.graph.replace(index, node)
+            if place != index:
+                moved[index] = place
+            elif later is not None:
+                moved[later] = index
+
+    def _change(self) -> None:
+        if self.graph is self._original:
+            self.graph = self._original.copy()
+
+    def _outcome(self, op: Invoke, inputs: tuple[int, ...]) -> _Outcome:
+        """A call's outcome, found once for all that are alike."""
+        nodes = self.graph.nodes
+        first: dict[int, int] = {}
+        pattern = tuple(
+            [
+                ZERO if isinstance(nodes[i].op, Zero) else first.setdefault(i, number)
+                for number, i in enumerate(inputs)
+            ]
+        )
+        rounded: tuple[str | None, ...] = ()
+        if op.invocation.method.rounds_to is not None:
+            types = [nodes[i].type for i in inputs[: op.invocation.sources]]
+            rounded = tuple([kind.dtype.name if kind.rounded else None for kind in types])
+        key = id(op.invocation), pattern, rounded
+        if key not in self._outcomes:
+            self._outcomes[key] = self._find_outcome(op, pattern, rounded)
+        return self._outcomes[key]
+
+    def _find_outcome(
+        self, op: Invoke, pattern: tuple[int, ...], rounded: tuple[str | None, ...]
+    ) -> _Outcome:
+        invocation = op.invocation
+        method = invocation.method
+        assert method.simplify is not None
+        keys = tuple(range(len(op.keys)))
+        columns, settings = invocation.columns, invocation.settings
+        call = method.call(pattern, columns, settings, invocation.has_base, keys, rounded)
+        simpler = method.simplify(call)
+        if not isinstance(simpler, Call):
+            return simpler
+        if simpler is call:
+            return None
+        self._change()
+        left = method.columns_of(simpler)
+        fewer = self.graph.invocation(method, left, simpler.settings, invocation.has_base)
+        zero = next((number for number, i in enumerate(pattern) if i == ZERO), ZERO)
+        inputs = tuple(zero if i == ZERO else i for i in method.inputs(simpler))
+        return _Fewer(fewer, inputs, simpler.keys)
+
+    def _smaller(self, node: Node, op: Invoke, outcome: int | _Fewer) -> Node:
+        if not isinstance(outcome, _Fewer):
+            return Node(Zero(), (), node.type, node.origin)
+        keys = tuple([op.keys[i] for i in outcome.keys])
+        inputs = tuple([node.inputs[i] for i in outcome.inputs])
+        return Node(Invoke(outcome.invocation, keys), inputs, node.type, node.origin)

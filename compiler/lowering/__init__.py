@@ -1,0 +1,1 @@
+"""Bound -> Graph: one node per tensor operation."""

@@ -1,0 +1,141 @@
+"""What lowering finds out tensor by tensor -> one diagnostic for each place in the recipe.
+
+A merge of a thousand tensors that all lack something is one problem with a list, not a thousand.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from ...grammar import for_language
+from ...grammar.diagnostics import Diagnostics, Span, nearest
+from ..binding.bound import BoundExpr, ByName, Matcher, Merge, Source, Stage
+
+_LISTED = 6
+
+
+class Findings:
+    """Collects what is wrong with single tensors."""
+
+    def __init__(self) -> None:
+        self._missing: dict[Merge, dict[str, list[str]]] = {}
+        self._shapes: dict[Merge, list[str]] = defaultdict(list)
+        self._differing: dict[Merge, list[str]] = defaultdict(list)
+        self._uncovered: dict[tuple[Span, str], list[str]] = defaultdict(list)
+        self._matched: dict[Span, set[Matcher]] = defaultdict(set)
+        self._tried: dict[ByName, dict[str, None]] = {}
+
+    def missing(self, merge: Merge, name: str, lacking: Sequence[BoundExpr]) -> None:
+        """A merge's input has no such tensor."""
+        by_input = self._missing.setdefault(merge, {})
+        for expr in lacking:
+            by_input.setdefault(_called(expr), []).append(name)
+
+    def shapes(self, merge: Merge, name: str, shapes: Sequence[tuple[int, ...]]) -> None:
+        """A merge's inputs have different shapes."""
+        distinct = " and ".join(str(list(shape)) for shape in dict.fromkeys(shapes))
+        self._shapes[merge].append(f"{name}: {distinct}")
+
+    def differing(self, merge: Merge, name: str) -> None:
+        """Tensors that aren't of a float type differ, so that none of them can stand for all."""
+        self._differing[merge].append(name)
+
+    def uncovered(self, span: Span, what: str, name: str) -> None:
+        """No arm of a `match` covers a tensor."""
+        self._uncovered[span, what].append(name)
+
+    def tried(self, setting: ByName, name: str) -> None:
+        """A `match` of values was asked for a name."""
+        self._tried.setdefault(setting, {})[name] = None
+
+    def matched(self, span: Span, matcher: Matcher) -> None:
+        """An arm of a `match` of models was taken."""
+        self._matched[span].add(matcher)
+
+    def report(self, problems: Diagnostics) -> None:
+        """Turn everything found into diagnostics."""
+        for merge, by_input in self._missing.items():
+            for called, names in by_input.items():
+                problems.report(
+                    "E0311",
+                    f"{called} lacks {_count(names)} that the other inputs of this merge have",
+                    merge.span,
+                    notes=tuple(_listed(names)),
+                    hint="`set missing = copy` takes such tensors from the input that has them, "
+                    "`skip` leaves them out" + _beyond_yaml(merge.span),
+                )
+        for merge, lines in self._shapes.items():
+            problems.report(
+                "E0318",
+                f"the inputs of this merge differ in the shape of {_count(lines)}",
+                merge.span,
+                notes=tuple(_listed(lines)),
+                hint="merged models need one architecture and one vocabulary",
+            )
+        for merge, names in self._differing.items():
+            problems.report(
+                "E0319",
+                f"{_count(names)} of whole numbers or flags differ between the inputs",
+                merge.span,
+                notes=tuple(_listed(names)),
+                hint="only tensors of floats can be merged; others must be the same",
+            )
+        for (span, what), names in self._uncovered.items():
+            problems.report(
+                "E0306",
+                f"no arm gives `{what}` for {_count(names)}",
+                span,
+                notes=tuple(_listed(names)),
+                hint=for_language(
+                    span,
+                    "add a default arm: `_: …`",
+                    "end the list with a `value` without a `filter`, which is the default",
+                ),
+            )
+        self._report_unmatched(problems)
+
+    def _report_unmatched(self, problems: Diagnostics) -> None:
+        for setting, names in self._tried.items():
+            for matcher, _ in setting.arms:
+                pattern = matcher.pattern
+                if pattern.kind == "default" or any(matcher.matches(name) for name in names):
+                    continue
+                problems.report(
+                    "W0105",
+                    f"`{pattern.text}` matches none of {len(names)} tensors",
+                    pattern.span,
+                    hint=_nearest_pattern(pattern.text, list(names)),
+                )
+
+
+def _nearest_pattern(text: str, names: Sequence[str]) -> str | None:
+    """The part of a tensor's name that a pattern which matches nothing most likely stands for."""
+    parts = {part for name in names for part in name.split(".") if not part.isdecimal()}
+    found = nearest(text.strip("*"), sorted(parts))
+    if found is None:
+        return f"tensors are called, for example, `{names[0]}`" if names else None
+    count = sum(found in name for name in names)
+    return f"did you mean `{found}` (matches {count})?"
+
+
+def _called(expr: BoundExpr) -> str:
+    if isinstance(expr, Source):
+        return f"`{expr.reference}`"
+    return f"stage `{expr.name}`" if isinstance(expr, Stage) else f"the input at {expr.span}"
+
+
+def _count(items: Sequence[str]) -> str:
+    return "1 tensor" if len(items) == 1 else f"{len(items)} tensors"
+
+
+def _beyond_yaml(span: Span) -> str:
+    """What a reader of YAML needs to know of a hint that YAML has no words for."""
+    return for_language(
+        span, "", "; `mergec convert` makes a recipe of this YAML, where it can be said"
+    )
+
+
+def _listed(items: Sequence[str]) -> list[str]:
+    shown = list(items[:_LISTED])
+    return [*shown, f"… and {len(items) - _LISTED} more"] if len(items) > _LISTED else shown

@@ -1,0 +1,1 @@
+"""Components -> Plan: ways to run each, the memory limit, predictions, plan files."""

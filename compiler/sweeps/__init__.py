@@ -1,0 +1,1 @@
+"""Graph -> Components, programs and sweeps: what is computed together, in how many walks."""

@@ -1,0 +1,131 @@
+"""Units -> Sweeps: which pieces of work share a walk over the data.
+
+    slerp    sweep 0: a·a, a·b, b·b                 sweep 1: coefficients -> output
+    ties     sweep 0: counts of |δ|                 sweep 1: counts of |δ| near the cut, if need be
+             sweep 2: output
+
+A value that is held is stored by one sweep and read back by later ones. A function of rows splits a
+sweep's work on a tile in segments around it; one of whole tensors runs when a sweep is through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ...ops.primitives import ValueKind
+from .program import ELEMENT_KINDS, POOL_BIN_BITS, Look, Program, Segment, Sweep
+from .work_units import Duty, Unit, closure, units
+
+Grouping = Sequence[Sequence[int]]
+"""Units by number, a list a sweep."""
+
+
+def sweeps(program: Program, held: Iterable[int] = ()) -> tuple[Sweep, ...]:
+    """The fewest sweeps: every unit as early as it can be."""
+    found = units(program, held)
+    return build_sweeps(program, found, earliest(found))
+
+
+def pool_sweep(program: Program, selections: Iterable[int], number: int) -> Sweep:
+    """The walk that takes one look for selections whose cut is a whole model's."""
+    jobs = [
+        Duty("looks", Look(i, number, POOL_BIN_BITS), program.nodes[i].args[:1]) for i in selections
+    ]
+    return Sweep(_segments(program, jobs, set()), (), (), ())
+
+
+def earliest(found: Sequence[Unit]) -> list[list[int]]:
+    """Every unit in the first sweep that it can be in."""
+    level: list[int] = []
+    for unit in found:
+        hard = max((level[i] + 1 for i in unit.before), default=0)
+        level.append(max([hard, *(level[i] for i in unit.along)]))
+    count = max(level, default=-1) + 1
+    return [[i for i in range(len(found)) if level[i] == number] for number in range(count)]
+
+
+def build_sweeps(program: Program, found: Sequence[Unit], grouping: Grouping) -> tuple[Sweep, ...]:
+    """The sweeps of units that are grouped already."""
+    items = {i for unit in found if unit.whole is not None for i in unit.gives}
+    last_use: dict[int, int] = {}
+    for number, group in enumerate(grouping):
+        for i in group:
+            last_use |= dict.fromkeys([*found[i].takes, *found[i].gives], number)
+    done = set(items)
+    checked: set[int] = set() if program.refuses_nonfinite else set(range(len(program.inputs)))
+    result = []
+    for number, group in enumerate(grouping):
+        jobs = [job for i in group for job in found[i].jobs]
+        held = tuple(sorted(job.entry for job in jobs if job.field == "stores"))
+        sweep = Sweep(
+            segments=_checking(_segments(program, jobs, done), checked),
+            held=held,
+            wholes=tuple(w for i in group if (w := found[i].whole) is not None),
+            frees=tuple(sorted(i for i, last in last_use.items() if last == number)),
+        )
+        closer = sweep.only_looks and all(look.number for look in sweep.looks)
+        result.append(replace(sweep, seldom=closer and program.coarse))
+        done.update(held)
+    return tuple(result)
+
+
+def _checking(segments: Sequence[Segment], checked: set[int]) -> tuple[Segment, ...]:
+    """The segments, each checking the inputs that none before it has read."""
+    found = []
+    for segment in segments:
+        new = tuple(slot for slot in segment.reads if slot not in checked)
+        checked.update(new)
+        found.append(replace(segment, checks=new))
+    return tuple(found)
+
+
+def _segments(program: Program, jobs: Sequence[Duty], done: set[int]) -> tuple[Segment, ...]:
+    """A sweep's kernel calls: a value behind n row functions is computed in segment n."""
+    nodes = program.nodes
+    if not jobs:
+        return ()
+    elements, _ = closure(nodes, [i for job in jobs for i in job.wanted], done)
+    depth: dict[int, int] = {}
+    functions: dict[int, int] = {}
+    for index in elements:
+        if index not in done and nodes[index].name == "rows_item":
+            bundle = nodes[index].args[0]
+            functions[bundle] = max((depth.get(i, 0) for i in nodes[bundle].args), default=0)
+            depth[index] = functions[bundle] + 1
+        else:
+            behind = () if index in done else nodes[index].args
+            depth[index] = max((depth.get(i, 0) for i in behind), default=0)
+    stop = done | {i for i in elements if nodes[i].name == "rows_item"}
+    found = []
+    for number in range(max(depth.values(), default=0) + 1):
+        here = [job for job in jobs if max(depth.get(i, 0) for i in job.wanted) == number]
+        rows = tuple(i for i, at in functions.items() if at == number)
+        found.append(_segment(program, here, rows, stop))
+    return tuple(found)
+
+
+def _segment(
+    program: Program, jobs: Sequence[Duty], rows: tuple[int, ...], stop: set[int]
+) -> Segment:
+    nodes = program.nodes
+    entries: dict[str, list[Any]] = {"sums": [], "looks": [], "writes": [], "stores": []}
+    for job in jobs:
+        entries[job.field].append(job.entry)
+    arguments = {i for row in rows for i in nodes[row].args if nodes[i].kind in ELEMENT_KINDS}
+    wanted = [i for job in jobs for i in job.wanted] + sorted(arguments)
+    elements, scalars = closure(nodes, wanted, stop)
+    return Segment(
+        elements=tuple(i for i in elements if i not in stop and nodes[i].name != "input"),
+        reads=tuple(
+            int(nodes[i].attr[0]) for i in elements if nodes[i].name == "input" and i not in stop
+        ),
+        fetches=tuple(i for i in elements if i in stop),
+        scalars=tuple(i for i in scalars if nodes[i].kind in (ValueKind.SCALAR, ValueKind.FLAG)),
+        sums=tuple(entries["sums"]),
+        looks=tuple(entries["looks"]),
+        writes=tuple(entries["writes"]),
+        stores=tuple(sorted({*entries["stores"], *arguments})),
+        rows=rows,
+    )
