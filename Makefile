@@ -1,6 +1,7 @@
 # Each target does its own set-up; all that is needed is Python 3.11 or newer with pip.
 #   make demo    make tiny models and run a hierarchical merge of them
 #   make test    run the tests
+#   make quick   run those that take no time: under a minute on two cores
 #   make check   format, lint, types, tests: what CI runs
 #   make bench   measure mergec beside mergekit (half an hour, 12 GB of disk)
 
@@ -14,13 +15,16 @@ CPU_TORCH := $(INSTALL) --no-deps --retries 0 --index-url https://download.pytor
 TYPED := -m mergec $(patsubst %.py,-m mergec.%,$(filter-out __init__.py,$(wildcard *.py))) \
 	$(addprefix -p mergec.,checkpoints cli compiler grammar ops runtime views)
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test quick check format bench clean
 
 demo: .venv/ready
 	$(BIN)/mergec demo
 
 test: .venv/ready
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+quick: .venv/ready
+	$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not slow"
 
 check: .venv/ready build/typing/mergec
 	$(BIN)/ruff format --check .

@@ -30,6 +30,7 @@ def compiled(text: str, folder: Path) -> mergec.Plan:
     return mergec.compile(str(folder / "r.merge"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("link", ["{}[0:1]", '{} + 0.1 * ("./b" - "./a")', "stack {{ {} }}"])
 def test_a_long_chain_of_stages_compiles(folder: Path, link: str) -> None:
     before = sys.getrecursionlimit()

@@ -170,6 +170,7 @@ def test_merge_14_computes_its_core_once(mirror: Path, tmp_path: Path) -> None:
     assert {"core", "v0_1", "v0_2"} <= stages
 
 
+@pytest.mark.slow
 def test_a_hierarchy_is_what_its_stages_are_one_at_a_time(mirror: Path, tmp_path: Path) -> None:
     merge(
         'import "./merge-14.merge" as merge_14\n'
@@ -212,6 +213,7 @@ def test_a_parameter_of_the_command_line_changes_the_result(mirror: Path, tmp_pa
     assert _digest(tmp_path / "0.4") != _digest(tmp_path / "default")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["neuralpipe-7b-slerp", "neuralpipe-9b-merged", "merge-14"])
 def test_transformers_loads_the_result(name: str, mirror: Path, tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers", reason="transformers isn't installed")

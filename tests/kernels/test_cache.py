@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PROGRAM = """
 import numpy as np
 from mergec.compiler.kernels.cache import find_kernel
@@ -27,6 +29,7 @@ assert out.tolist() == [7, 7, 7, 0] and sums[0] == 1 / 3
 """
 
 
+@pytest.mark.slow
 def test_processes_that_want_one_kernel_get_it(tmp_path: Path) -> None:
     environment = os.environ | {"MERGEC_HOME": str(tmp_path)}
     command = [sys.executable, "-c", PROGRAM]

@@ -29,6 +29,7 @@ def test_kernels_agree_with_torch_sweeps_and_with_whole_tensors(name: str, varia
         _assert_close(compiled, eager)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_many_tiles_agree_with_whole_tensors(name: str) -> None:
     call = sample_call(METHODS[name], 0, (9 * TILE + 17,))

@@ -35,6 +35,7 @@ def test_measuring_is_quick():
     assert machine.copied > 1e8 and 0.01 < machine.slowness < 100 and machine.cores >= 1
 
 
+@pytest.mark.slow
 def test_parts_add_up(plan, monkeypatch):
     for cached in (None, 0.0, 0.5, 1.0):
         monkeypatch.setattr(module, "cached_share", lambda plan, share=cached: share)

@@ -39,6 +39,7 @@ def spilling(mirror: Path, out: Path) -> Plan:
     raise AssertionError("nothing on the frontier spills")
 
 
+@pytest.mark.slow
 def test_a_limit_between_makes_it_spill(
     mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

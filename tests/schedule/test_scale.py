@@ -78,6 +78,7 @@ def test_three_hundred_thousand_nodes_that_stay() -> None:
     assert seconds < 6
 
 
+@pytest.mark.slow
 def test_a_chain_of_a_hundred_thousand() -> None:
     graph = Builder()
     stage = graph.add(1)
