@@ -89,7 +89,7 @@ def _check_models(method: Method, count: int, has_base: bool, problems: Diagnost
         hint = "if it should be merged, make it one of the models"
         if method.base == "first":
             hint = "its first model takes that part"
-        problems.report("E0303", f"`{method.name}` has no base", hint=hint)
+        problems.report("E0322", f"`{method.name}` has no base", hint=hint)
     elif not has_base and method.base == "required":
         problems.report("E0303", f"`{method.name}` needs a base model", hint="give `base=…`")
 
@@ -176,7 +176,7 @@ class _Values:
         fits = isinstance(given, (list, tuple)) and len(given) == count
         if not fits or not all(isinstance(model, Mapping) for model in given):
             message = f"`{parameter.name}` must be a list of {count} state dicts"
-            self._problems.report("E0306", message, hint="one for each model")
+            self._problems.report("E0325", message, hint="one for each model")
             return ()
         models: Sequence[StateDict] = given
         return models
@@ -187,7 +187,7 @@ class _Values:
             return [self._one(parameter, values)] * count
         if len(given) != count:
             message = f"`{parameter.name}` has {len(given)} values for {count} models"
-            self._problems.report("E0306", message, hint="one value each, or one for all")
+            self._problems.report("E0325", message, hint="one value each, or one for all")
             return [None] * count
         return [self._checked(parameter, value) for value in given]
 

@@ -35,6 +35,7 @@ COMMANDS = {
     "convert": ("convert_command", "Print a mergekit YAML recipe in the .merge language."),
     "fmt": ("fmt_command", "Format .merge recipes."),
     "methods": ("methods_command", "List the merge methods, or document one."),
+    "explain": ("explain_command", "Explain an error or a warning by its code."),
     "inspect": ("inspect_command", "Show a checkpoint's tensors, layers and config."),
     "demo": ("demo_command", "Make tiny models and run a hierarchical merge of them."),
 }

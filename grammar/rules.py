@@ -37,7 +37,7 @@ def check_rules(recipe: Recipe, problems: Diagnostics) -> None:
     for index, statement in enumerate(_statements(recipe.statements)):
         if isinstance(statement, Version) and index > 0:
             problems.report(
-                "E0107", "`mergec` with a version must be the first statement", statement.span
+                "E0121", "`mergec` with a version must be the first statement", statement.span
             )
     for node in _walk(recipe.statements):
         if isinstance(node, Match):
@@ -82,7 +82,7 @@ def _check_match(match: Match, problems: Diagnostics) -> None:
     elif defaults[0] < len(match.arms) - 1:
         default = match.arms[defaults[0]]
         problems.report(
-            "E0106",
+            "E0120",
             "this arm is never reached: `_` before it matches everything",
             match.arms[defaults[0] + 1].span,
             hint="`_` must be the last arm",

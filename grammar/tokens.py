@@ -160,7 +160,7 @@ class _Lexer:
                 return _ESCAPES[code]
             start = span.start + 1 + found.start()
             self.problems.report(
-                "E0103",
+                "E0118",
                 f"unknown escape `{found.group()}` in a string",
                 Span(self.source, start, start + len(found.group())),
                 hint="a backslash is written `\\\\`; in a path `/` works on every system",
@@ -169,7 +169,7 @@ class _Lexer:
 
         value = _ESCAPE.sub(replace, body)
         if _has_surrogate(value):
-            self.problems.report("E0103", "this string isn't valid Unicode", span)
+            self.problems.report("E0119", "this string isn't valid Unicode", span)
         return value
 
     def _number(self, text: str, span: Span) -> Token:

@@ -120,7 +120,7 @@ class _MergeReader:
         given = [key for key in _BODIES if key in fields]
         if not given:
             self.reader.problems.report(
-                "E0115", "neither `models` nor `slices` is given", self.place, hint=_BODY_HINT
+                "E0123", "neither `models` nor `slices` is given", self.place, hint=_BODY_HINT
             )
             return None
         if len(given) > 1:
@@ -292,7 +292,7 @@ class _MergeReader:
             own = [source for source in sources if source.model == base.model]
             if sliced and not own:
                 self.reader.problems.report(
-                    "E0303",
+                    "E0323",
                     "`base_model` isn't one of this slice's sources",
                     span,
                     hint="add it as a source, with the layers that it takes part with",

@@ -105,7 +105,7 @@ def _read_documents(reader: YamlReader) -> list[_Document]:
     problems = reader.problems
     roots = reader.documents()
     if not roots and not problems.errors:
-        problems.report("E0114", "this file has no recipe in it", Span(reader.source, 0, 0))
+        problems.report("E0122", "this file has no recipe in it", Span(reader.source, 0, 0))
     documents: list[_Document] = []
     taken = set(_TAKEN)
     for root in roots:
@@ -177,7 +177,7 @@ def _in_order(documents: list[_Document], problems: Diagnostics) -> list[_Docume
             document = waiting[0]
             place = document.value.span if document.value else None
             names = " and ".join(f"`{d.name}`" for d in waiting[:3] if d.name is not None)
-            problems.report("E0116", f"stages use each other in a circle: {names}", place)
+            problems.report("E0124", f"stages use each other in a circle: {names}", place)
             return documents
         waiting.remove(ready)
         ordered.append(ready)

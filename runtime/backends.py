@@ -73,10 +73,10 @@ def find_backend(name: Literal["auto", "numba", "torch"], device: str) -> Backen
     has_numba = importlib.util.find_spec("numba") is not None
     if name == "numba" or (name == "auto" and device == "cpu" and has_numba):
         if not has_numba:
-            raise ResourceError.of("E0521", "numba isn't installed", hint="--backend torch")
+            raise ResourceError.of("E0523", "numba isn't installed", hint="--backend torch")
         if device != "cpu":
             raise ResourceError.of(
-                "E0521", f"numba kernels don't run on {device}", hint="--backend torch"
+                "E0523", f"numba kernels don't run on {device}", hint="--backend torch"
             )
         return NumbaBackend()
     return TorchBackend(device)

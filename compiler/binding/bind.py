@@ -105,7 +105,7 @@ def _check_inputs(outputs: Sequence[Output], references: References, problems: D
         if inside := references.inputs_within(output.path):
             listed = ", ".join(inside)
             message = f"the output {output.path} would overwrite an input: {listed}"
-            problems.report("E0214", message, output.span, hint="save to another path")
+            problems.report("E0505", message, output.span, hint="save to another path")
 
 
 def _reachable(outputs: Sequence[Output]) -> tuple[dict[str, Checkpoint], tuple[Stage, ...]]:

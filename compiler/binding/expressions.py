@@ -288,7 +288,7 @@ class Expressions:
         if start is not None and stop is not None and start >= stop:
             message = f"layers {start} up to {stop} are none"
             self.problems.report(
-                "E0309", message, node.span, hint="a range is half-open: `[0:32]` is 32 layers"
+                "E0326", message, node.span, hint="a range is half-open: `[0:32]` is 32 layers"
             )
         value = self.expression(term)
         sliced = None if value is None else Sliced(value, start, stop, node.span)
@@ -301,7 +301,7 @@ class Expressions:
             return int(value.value)
         shown = value.value if isinstance(value, syntax.Number) else describe(value)
         message = f"a layer is a whole number from 0, found {shown}"
-        self.problems.report("E0309", message, node.span)
+        self.problems.report("E0326", message, node.span)
         return None
 
 

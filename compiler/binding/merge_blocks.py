@@ -38,7 +38,8 @@ class Blocks:
         """The model or delta that a block makes.
 
         Reports E0201 (no such method), E0208 (not supported yet), E0301 (the number of sources),
-        E0303 (a base that is missing or not wanted) and what ParameterBinder reports.
+        E0216 (a block that is no model), E0303 and E0322 (a base that is missing or not wanted) and
+        what ParameterBinder reports.
         """
         match block.name:
             case "stack":
@@ -49,10 +50,12 @@ class Blocks:
                 return self._lora(block)
         if (method := find_method(block.name)) is not None:
             return self._merge(block, method)
-        message, hint = f"unknown method `{block.name}`", self.suggest(block.name)
         if block.name == "union":
             message, hint = "`union` isn't a model", "it's a value of a save's `tokenizer`"
-        self._problems.report("E0201", message, block.name_span, hint=hint)
+            self._problems.report("E0216", message, block.name_span, hint=hint)
+        else:
+            message, hint = f"unknown method `{block.name}`", self.suggest(block.name)
+            self._problems.report("E0201", message, block.name_span, hint=hint)
         self.bind_rows(block)
         return Unknown(block.span)
 
@@ -116,7 +119,7 @@ class Blocks:
         hint = "if it should be merged, make it a source"
         if method.base == "first":
             hint = "its first source takes that part: write the base as the first source"
-        self._problems.report("E0303", f"`{name}` has no base", setting.name_span, hint=hint)
+        self._problems.report("E0322", f"`{name}` has no base", setting.name_span, hint=hint)
         return None, False
 
     def _stack(self, block: syntax.Block) -> Term:

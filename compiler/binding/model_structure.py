@@ -93,7 +93,7 @@ class Structures:
         if len(depths) > 1:
             counted = " and ".join(str(depth) for depth in sorted(depths))
             self._problems.report(
-                "E0302",
+                "E0321",
                 f"the inputs of this merge differ in depth: {counted} layers",
                 expr.span,
                 notes=tuple(
@@ -114,18 +114,18 @@ class Structures:
         start = 0 if expr.start is None else expr.start
         stop = layers.count if expr.stop is None else expr.stop
         if not layers.stacks:
-            self._problems.report("E0302", "this model has no layers to slice", expr.span)
+            self._problems.report("E0321", "this model has no layers to slice", expr.span)
         elif not layers.uniform:
             depths = ", ".join(f"{s.prefix}* has {s.count}" for s in layers.stacks)
             self._problems.report(
-                "E0302",
+                "E0321",
                 "this model's stacks differ in depth: it can't be sliced",
                 expr.span,
                 notes=(depths,),
             )
         elif stop > layers.count or start >= layers.count:
             self._problems.report(
-                "E0302",
+                "E0321",
                 f"layers {start} to {stop} are outside the model, which has {layers.count}",
                 expr.span,
                 label=f"layers are numbered 0 to {layers.count - 1}",

@@ -185,7 +185,7 @@ class _SettingsReader:
         for row in node.rows:
             message = "`union` has settings only, no sources"
             hint = 'write `"<|token|>" = model`'
-            self._problems.report("E0211", message, row.span, hint=hint)
+            self._problems.report("E0217", message, row.span, hint=hint)
         for setting in node.settings:
             if setting.quoted:
                 self._token_source(setting.value)

@@ -16,7 +16,7 @@ def override(
     """The value that a text stands for, in the language's syntax.
 
     A text without quotes is also a string where the default is one, so that a shell needs no
-    second pair. Reports E0215 where the text isn't one value or the types differ, and the syntax
+    second pair. Reports E0218 where the text isn't one value or the types differ, and the syntax
     errors of the text.
     """
     if isinstance(default, syntax.String) and not text.lstrip().startswith('"'):
@@ -30,7 +30,7 @@ def override(
         problems.items += error.diagnostics
         return Unknown(place)
     if len(statements) != 1 or not isinstance(statements[0], syntax.Param):
-        problems.report("E0215", f"the value of `{name}` must be one value", place)
+        problems.report("E0218", f"the value of `{name}` must be one value", place)
         return Unknown(place)
     node = statements[0].value
     value = expressions.evaluate(node)
@@ -39,6 +39,6 @@ def override(
     if isinstance(value, Term) or type(value) is not type(default):
         message = f"`{name}` must be {describe(default)}, found {describe(value)}"
         hint = "the default of a `param` fixes its type"
-        problems.report("E0215", message, node.span, hint=hint)
+        problems.report("E0218", message, node.span, hint=hint)
         return Unknown(place)
     return value

@@ -36,7 +36,7 @@ def cache_folder() -> Path:
 def writable_folder() -> Path:
     """The folder, made if need be. Raises OSError if it can't be written to.
 
-    Errors: ResourceError E0520 if others could plant code in it.
+    Errors: ResourceError E0522 if others could plant code in it.
     """
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -44,7 +44,7 @@ def writable_folder() -> Path:
         info = folder.stat()
         if info.st_uid != os.getuid() or info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise ResourceError.of(
-                "E0520",
+                "E0522",
                 f"the kernel cache {folder} can be written by others",
                 hint=f"chmod 700 {folder}, or set MERGEC_HOME to a folder of your own",
             )

@@ -83,7 +83,7 @@ class Findings:
             )
         for (span, what), names in self._uncovered.items():
             problems.report(
-                "E0306",
+                "E0324",
                 f"no arm gives `{what}` for {_count(names)}",
                 span,
                 notes=tuple(_listed(names)),

@@ -53,7 +53,7 @@ def test_an_output_must_not_hold_an_input(tmp_path: Path) -> None:
         with pytest.raises(RecipeError) as caught:
             bind(load_recipe(main), Catalog(tmp_path))
         (problem,) = caught.value.diagnostics
-        assert problem.code == "E0214"
+        assert problem.code == "E0505"
         assert "would overwrite an input: ./models/m" in problem.message
 
 

@@ -113,10 +113,10 @@ def test_deep_nesting_is_an_error(bind_text: BindText) -> None:
 
 OVERRIDES = {
     "unknown": ({"stength": "1"}, "E0215", "has no `param stength`"),
-    "type": ({"strength": '"x"'}, "E0215", "`strength` must be a number, found a string"),
-    "list": ({"strength": "[0, 1]"}, "E0215", "must be a number, found a list"),
-    "model": ({"strength": '"x"[0:1]'}, "E0215", "found a model"),
-    "two values": ({"strength": "1, set seed = 3"}, "E0215", "must be one value"),
+    "type": ({"strength": '"x"'}, "E0218", "`strength` must be a number, found a string"),
+    "list": ({"strength": "[0, 1]"}, "E0218", "must be a number, found a list"),
+    "model": ({"strength": '"x"[0:1]'}, "E0218", "found a model"),
+    "two values": ({"strength": "1, set seed = 3"}, "E0218", "must be one value"),
     "syntax": ({"strength": "1 2"}, "E0101", "found `2`"),
     "nothing": ({"strength": ""}, "E0101", ""),
     "name": ({"strength": "strenth"}, "E0202", "unknown name `strenth`"),

@@ -19,7 +19,7 @@ CASES = [
         {MODELS}
         parameters: {{t: [{{filter: mlp, value: 0.5}}]}}
         """,
-        "E0306",
+        "E0324",
         "end the list with a `value` without a `filter`, which is the default",
     ),
     (
@@ -32,7 +32,7 @@ CASES = [
         merge_method: passthrough
         slices: [{sources: [{model: ./a, layer_range: [0, 9]}]}]
         """,
-        "E0302",
+        "E0321",
         "`layer_range: [0, 2]` is the whole model",
     ),
 ]

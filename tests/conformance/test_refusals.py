@@ -22,7 +22,7 @@ REFUSED_BY_BOTH = {
         "models: [{model: models/a, parameters: {weight: 1}}, {model: models/b}]\n" + LINEAR,
     ),
     "a filter leaves tensors without a weight": (
-        "E0306",
+        "E0324",
         TWO + LINEAR + "parameters: {weight: [{filter: mlp, value: 0.5}]}\n",
     ),
     "an empty gradient": ("E0114", TWO + LINEAR + "parameters: {weight: []}\n"),
@@ -34,12 +34,12 @@ REFUSED_BY_BOTH = {
     ),
     "two models for passthrough": ("E0301", TWO + "merge_method: passthrough\n"),
     "a layer outside the model": (
-        "E0302",
+        "E0321",
         "slices: [{sources: [{model: models/a, layer_range: [0, 7]}]}]\n"
         "merge_method: passthrough\n",
     ),
     "a base that is no source of a slice": (
-        "E0303",
+        "E0323",
         "slices: [{sources: [{model: models/a, layer_range: [0, 6]}]}]\n"
         "merge_method: ties\nbase_model: models/base\nparameters: {weight: 1}\n",
     ),

@@ -53,8 +53,8 @@ CASES = [
     ('let x = "abc', "E0103", 1, 9, 'no closing `"`'),
     ('let x = slerp { "a, b }\nlet y = 1', "E0103", 1, 17, 'no closing `"`'),
     ('let x = "abc\\"', "E0103", 1, 9, 'no closing `"`'),
-    ('let x = "C:\\models"', "E0103", 1, 12, "unknown escape `\\m`"),
-    ('let x = "\\ud800"', "E0103", 1, 10, "unknown escape"),
+    ('let x = "C:\\models"', "E0118", 1, 12, "unknown escape `\\m`"),
+    ('let x = "\\ud800"', "E0118", 1, 10, "unknown escape"),
     # E0104: numbers and sizes
     ("let x = 1.2.3", "E0104", 1, 9, "`1.2.3` isn't a number"),
     ("let x = 5.", "E0104", 1, 9, "isn't a number"),
@@ -72,11 +72,11 @@ CASES = [
     # E0106: match
     ("let m = match { mlp: 0.5 }", "E0106", 1, 9, "add `_: value`"),
     ("let m = match {}", "E0106", 1, 9, "no default arm"),
-    ("let m = match { _: 0.5, mlp: 1 }", "E0106", 1, 25, "never reached"),
+    ("let m = match { _: 0.5, mlp: 1 }", "E0120", 1, 25, "never reached"),
     # The rest
     ("mergec 2\n&&&", "E0107", 1, 8, "version 2 of the language"),
     ("mergec 1.5", "E0107", 1, 8, "write `mergec 1`"),
-    ("let a = 1\nmergec 1", "E0107", 2, 1, "must be the first statement"),
+    ("let a = 1\nmergec 1", "E0121", 2, 1, "must be the first statement"),
     ("models:\n  - model: a", "E0108", 1, 1, "ends in .yaml or .yml"),
     ("---\nslices:\n", "E0108", 1, 1, "looks like a YAML recipe"),
     ("let x = " + "[" * 400, "E0109", 1, 50, "nested too deeply"),

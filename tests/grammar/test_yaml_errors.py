@@ -9,7 +9,7 @@ M = "models: [{model: a}]\n"
 L = "merge_method: linear\n"
 
 CASES = [
-    ("", "E0114", 1, 1, "no recipe in it"),
+    ("", "E0122", 1, 1, "no recipe in it"),
     ("- a\n", "E0114", 1, 1, "a recipe must be a mapping"),
     ("a: [1\n", "E0111", 2, 1, "isn't valid YAML"),
     ("a:\n\t- b\n", "E0111", 2, 1, "not with tabs"),
@@ -26,7 +26,7 @@ CASES = [
     (L + M + "dtype: 'a b'\n", "E0114", 3, 8, "isn't a dtype"),
     (L + M + "dtype: float16\nout_dtype: [a]\n", "E0114", 4, 12, "single value"),
     (L + M + "dtype: a\ndtype: b\n", "E0112", 4, 1, "`dtype` is given twice"),
-    (L, "E0115", 1, 15, "neither `models` nor `slices`"),
+    (L, "E0123", 1, 15, "neither `models` nor `slices`"),
     (L + M + "slices: []\n", "E0115", 3, 1, "exclude each other"),
     (L + "models: a\n", "E0114", 2, 9, "must be a list"),
     (L + "models: []\n", "E0114", 2, 9, "at least one item"),
@@ -77,7 +77,7 @@ CASES = [
     (
         "merge_method: ties\nbase_model: b\n"
         "slices: [{sources: [{model: a, layer_range: [0, 4]}]}]\n",
-        "E0303",
+        "E0323",
         3,
         10,
         "isn't one of this slice's sources",
@@ -90,7 +90,7 @@ CASES = [
         14,
         "exactly one source",
     ),
-    (L + "modules: {a: {}}\n", "E0115", 1, 15, "neither `models` nor `slices`"),
+    (L + "modules: {a: {}}\n", "E0123", 1, 15, "neither `models` nor `slices`"),
     (L + "modules: {a: {models: []}, b: {}}\n", "E0114", 2, 10, "exactly one module"),
     (L + M + "tokenizer: base\ntokenizer_source: base\n", "E0115", 4, 1, "exclude each other"),
     (L + M + "tokenizer: {tokens: {x: {}}}\n", "E0114", 3, 25, "needs a `source`"),
@@ -99,7 +99,7 @@ CASES = [
     (f"name: s\n{L}{M}---\nname: s\n{L}{M}", "E0116", 5, 7, "two stages are called `s`"),
     (
         f"name: s\n{L}models: [{{model: t}}]\n---\nname: t\n{L}models: [{{model: s}}]\n",
-        "E0116",
+        "E0124",
         3,
         1,
         "use each other in a circle: `s` and `t`",

@@ -70,4 +70,4 @@ def test_others_must_not_write_to_it(tmp_path: Path) -> None:
     (tmp_path / "kernels").chmod(0o777)
     result = compiled(PROGRAM, tmp_path, MERGEC_HOME=str(tmp_path))
     assert result.returncode == 1
-    assert "error[E0520]" in result.stderr
+    assert "error[E0522]" in result.stderr

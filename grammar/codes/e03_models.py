@@ -1,0 +1,200 @@
+"""E03xx, W03xx: models and parameters: what a merge is given, and whether its inputs fit."""
+
+from __future__ import annotations
+
+from .code import Code
+
+CODES = (
+    Code(
+        "E0301",
+        "too few or too many sources",
+        "Every method says how many models it merges.",
+        "`mergec methods NAME` says how many.",
+        'save slerp { "a/one", t = 0.5 } to "./out"',
+        'save slerp { "a/one", "b/two", t = 0.5 } to "./out"',
+    ),
+    Code(
+        "E0302",
+        "a parameter without a value",
+        "The method has no default for it.",
+        "Give it: a column after each source, a setting on a line of its own.",
+        'save slerp { "a/one", "b/two" } to "./out"',
+        'save slerp { "a/one", "b/two", t = 0.5 } to "./out"',
+    ),
+    Code(
+        "E0303",
+        "a base model is missing",
+        "The method computes with what its sources have learned since a base.",
+        'Add `base = "…"`; in YAML `base_model: …`.',
+        'save ties { "a/one" weight=1 } to "./out"',
+        'save ties { base = "c/base", "a/one" weight=1 } to "./out"',
+    ),
+    Code(
+        "E0304",
+        "no parameter of that name",
+        "A method takes the columns and settings that `mergec methods NAME` lists, and no others.",
+        "Correct the name.",
+        'save ties { base = "c/base", "a/one" weight=1 desnity=0.5 } to "./out"',
+        'save ties { base = "c/base", "a/one" weight=1 density=0.5 } to "./out"',
+    ),
+    Code(
+        "E0305",
+        "a parameter in the wrong place",
+        "A column (`weight=0.5`) belongs to one source, a setting (`normalize = true`) to the "
+        "whole merge.",
+        "Move it: a setting stands on a line of its own, a column after its source.",
+        'save slerp { "a/one", "b/two" t=0.5 } to "./out"',
+        'save slerp { "a/one", "b/two", t = 0.5 } to "./out"',
+    ),
+    Code(
+        "E0306",
+        "a value that a parameter refuses",
+        "The message says what the parameter takes: its kind and its bounds.",
+        "Give it such a value.",
+        'save ties { base = "c/base", "a/one" weight=1 density=-1 } to "./out"',
+        'save ties { base = "c/base", "a/one" weight=1 density=0.5 } to "./out"',
+    ),
+    Code(
+        "E0307",
+        "a gradient of something that isn't a number",
+        "A list gives values at evenly spaced knots over the layers, and only numbers can change "
+        "from one knot to the next.",
+        "Pick by tensor name with a `match`.",
+        'save ties { base = "c/base", "a/one" weight=1, normalize = [true, false] } to "./out"',
+        'save ties { base = "c/base", "a/one" weight=1\nnormalize = match { mlp: true, _: false } '
+        '} to "./out"',
+    ),
+    Code(
+        "E0308",
+        "a list or `match` inside another",
+        "An arm of a `match` is a value or a gradient, a knot of a gradient a number.",
+        "Write the arms of both in one `match`.",
+        'save slerp { "a/one", "b/two", t = [0, [1]] } to "./out"',
+        'save slerp { "a/one", "b/two", t = [0, 1] } to "./out"',
+    ),
+    Code(
+        "E0309",
+        "values that a method can't compute with",
+        "Each value is allowed, but together they have no result, such as weights that add up to "
+        "0 and are to be normalised.",
+        "Change one of them.",
+    ),
+    Code(
+        "E0310",
+        "not a safetensors file",
+        "The file's header isn't one: it is cut off, another format, or a pointer of Git LFS.",
+        "Fetch the file again.",
+    ),
+    Code(
+        "E0311",
+        "a tensor that an input lacks",
+        "Inputs of a merge have the same tensors.",
+        "Check that the models are of one architecture; `set missing = copy` or `skip` says what "
+        "to do with such tensors.",
+    ),
+    Code(
+        "E0312",
+        "a tensor's entry in a header that can't be trusted",
+        "Its dtype, shape, name or place doesn't make sense.",
+        "Save the checkpoint again.",
+    ),
+    Code(
+        "E0313",
+        "the tensors don't fill their file",
+        "In a safetensors file they lie one after the other, without gaps, to its end.",
+        "The file is damaged or not complete: fetch it again.",
+    ),
+    Code(
+        "E0314",
+        "an index that can't be used",
+        "`model.safetensors.index.json` maps tensors to files of its own folder.",
+        "Save or fetch the checkpoint again.",
+    ),
+    Code(
+        "E0315",
+        "an index and its files disagree",
+        "A tensor is missing where the index places it, or is in two files.",
+        "Save or fetch the checkpoint again.",
+    ),
+    Code(
+        "E0316",
+        "a `config.json` that can't be read",
+        "It isn't JSON, or nested beyond reason.",
+        "Correct or fetch it again.",
+    ),
+    Code(
+        "E0317",
+        "an adapter where a model is wanted",
+        "A LoRA adapter is no model without its base.",
+        "Merge it into its base model first.",
+    ),
+    Code(
+        "E0318",
+        "inputs of different shapes",
+        "A merge computes element by element.",
+        "Check that the models are of one architecture and size; the vocabulary is where "
+        "fine-tuned models differ most often.",
+    ),
+    Code(
+        "E0319",
+        "integers that differ",
+        "Only tensors of floating-point numbers can be merged; others are copied, so they must be "
+        "the same in all inputs.",
+        "Take such tensors from one of the models, with a `match`.",
+    ),
+    Code(
+        "E0320",
+        "a threshold over a model that isn't computed yet",
+        "`scope = model` looks at all tensors before anything is computed, and this stage itself "
+        "needs sums over whole tensors.",
+        "Save the stage first, or use `scope = tensor`.",
+    ),
+    Code(
+        "E0321",
+        "layers that a model doesn't have",
+        "A slice takes layers of a model with numbered layers, all its stacks equally deep, and "
+        "inputs of a merge are equally deep.",
+        "`mergec inspect MODEL` says how many layers a model has.",
+    ),
+    Code(
+        "E0322",
+        "a base where there is none",
+        "The method doesn't compute with a base.",
+        "If the model should be merged, make it a source; to take only its config and tokenizer, "
+        "say so where the result is saved.",
+        'save linear { base = "c/base", "a/one" weight=1 } to "./out"',
+        'save linear { "a/one" weight=1 } to "./out"',
+    ),
+    Code(
+        "E0323",
+        "a base that a slice doesn't have",
+        "In `slices` a base takes part with the layers that its entry among the sources names.",
+        "Add it to the sources of the slice.",
+        "merge_method: ties\nbase_model: c/base\nslices:\n  - sources:\n"
+        "      - {model: a/one, layer_range: [0, 2], parameters: {weight: 1}}",
+        "merge_method: ties\nbase_model: c/base\nslices:\n  - sources:\n"
+        "      - {model: c/base, layer_range: [0, 2]}\n"
+        "      - {model: a/one, layer_range: [0, 2], parameters: {weight: 1}}",
+        "yaml",
+    ),
+    Code(
+        "E0324",
+        "tensors that no arm gives a value",
+        "Filters without a default must match every tensor.",
+        "Add a default.",
+    ),
+    Code(
+        "E0325",
+        "not one value for each model",
+        "In `mergec.merge` a column is a list with a value for each model, or one value for all.",
+        "Give as many values as there are models.",
+    ),
+    Code(
+        "E0326",
+        "not a range of layers",
+        "`[a:b]` takes layers a up to b, whole numbers from 0, the second above the first.",
+        "A range is half-open: `[0:32]` is 32 layers.",
+        'save stack { "a/one"[4:4] } to "./out"',
+        'save stack { "a/one"[0:4] } to "./out"',
+    ),
+)

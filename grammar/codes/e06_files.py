@@ -1,0 +1,95 @@
+"""E06xx: files: checkpoints, recipes and plans that can't be found, read or trusted."""
+
+from __future__ import annotations
+
+from .code import Code
+
+CODES = (
+    Code(
+        "E0601",
+        "no such model here",
+        "`org/name` is looked for in the mirrors (`--models`) and in the Hugging Face cache; a "
+        "path begins with `./`, `../`, `/` or `~` and is relative to the recipe.",
+        "Correct the reference, or fetch the model.",
+        'save "" to "./out"',
+        'save "a/one" to "./out"',
+    ),
+    Code(
+        "E0602",
+        "a checkpoint without its files",
+        "A folder of a checkpoint holds `.safetensors` files: one, or several and an index.",
+        "Fetch what is missing.",
+    ),
+    Code(
+        "E0603",
+        "the system refuses a file",
+        "A file can't be opened, read or written; the message gives the system's reason.",
+        "Check the path and its permissions.",
+    ),
+    Code(
+        "E0604",
+        "a format that isn't supported",
+        "Weights are read from safetensors.",
+        "Save the model so, for example with transformers' `save_pretrained`.",
+    ),
+    Code(
+        "E0605",
+        "an input that can't be read while running",
+        "It was there when the plan was made: it has changed since, or the disk fails.",
+        "Plan again.",
+    ),
+    Code(
+        "E0606",
+        "an output that can't be written while running",
+        "The message gives the system's reason.",
+        "What was there before is untouched; run again when it is repaired.",
+    ),
+    Code(
+        "E0607",
+        "a recipe that can't be read",
+        "A recipe is a file of UTF-8 text.",
+        "Check its path.",
+    ),
+    Code(
+        "E0608",
+        "NaN or infinity in an input",
+        "They would spread through the merge unseen.",
+        '`set nonfinite = allow` (in Python `nonfinite="allow"`) merges all the same.',
+    ),
+    Code(
+        "E0609",
+        "a tensor that can't be merged",
+        "A function of whole tensors, such as a singular value decomposition, has failed on it.",
+        "The message gives its reason.",
+    ),
+    Code(
+        "E0620",
+        "not a plan file",
+        "A `.mplan` file is cut off, damaged, changed by hand, or something else.",
+        "Plan again.",
+    ),
+    Code(
+        "E0621",
+        "a plan of another version",
+        "Only the mergec that made a plan runs it.",
+        "Plan again.",
+    ),
+    Code(
+        "E0622",
+        "the recipe has changed since it was planned",
+        "A plan file runs exactly what was planned.",
+        "Plan again, and look at what is different.",
+    ),
+    Code(
+        "E0623",
+        "sources have changed since they were planned",
+        "A plan file runs exactly what was planned.",
+        "Plan again, and look at what is different.",
+    ),
+    Code(
+        "E0624",
+        "the recipe doesn't compile to its plan any more",
+        "Something else than its text has changed, such as a file that it imports.",
+        "Plan again.",
+    ),
+)
