@@ -6,7 +6,7 @@ name; anything else (weights in other formats, code, readmes) stays behind.
 
 from __future__ import annotations
 
-import shutil
+import os
 from pathlib import Path
 
 from ..grammar.diagnostics import RunError
@@ -50,22 +50,40 @@ SIDECARS = (
 )
 
 
-def copy_sidecars(base: Checkpoint, to: Path) -> list[Path]:
-    """Copy the base's small files into the folder `to`; return the copies.
+def readable_sidecars(base: Checkpoint) -> list[Path]:
+    """The base's small files that go with its weights, each tried: it can be opened and read.
 
     config.json is not among them: the output's differs (see `edit_config`).
-    Errors: RunError E0603 for a file that can't be read or written.
+    Errors: RunError E0603 for one that can't be read, E0611 for one that leads out of the
+    checkpoint.
     """
-    copies = []
-    for source in sidecars(base):
-        target = to / source.relative_to(base.root)
+    found = sidecars(base)
+    for path in found:
+        _refuse_leak(base, path)
         try:
-            target.parent.mkdir(exist_ok=True)
-            shutil.copyfile(source, target)
+            with path.open("rb") as stream:
+                stream.read(1)
         except OSError as error:
-            raise RunError.of("E0603", f"can't copy {source}: {error.strerror}") from None
-        copies.append(target)
-    return copies
+            raise RunError.of("E0603", f"can't read {path}: {error.strerror}") from None
+    return found
+
+
+def _refuse_leak(base: Checkpoint, path: Path) -> None:
+    """A link may lead to where its checkpoint lies, or into the same Hugging Face cache's blobs.
+
+    Anything else could be any file of this machine, on its way into a published model.
+    """
+    root = Path(os.path.realpath(base.root))
+    real = Path(os.path.realpath(path))
+    allowed = [root]
+    if root.parent.name == "snapshots":
+        allowed.append(root.parent.parent / "blobs")
+    if not any(real.is_relative_to(folder) for folder in allowed):
+        raise RunError.of(
+            "E0611",
+            f"{path} is a link to {real}, outside its checkpoint",
+            hint="put the file itself there, if it belongs to the model",
+        )
 
 
 def sidecars(base: Checkpoint) -> list[Path]:

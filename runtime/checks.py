@@ -14,11 +14,11 @@ _PIECE = 4 * 2**20
 def check_outputs(plan: Plan) -> None:
     """No output folder holds a file that is read. Errors: ResourceError E0505."""
     problems = Diagnostics()
-    for output in plan.bound.outputs:
+    for output in plan.outputs:
         folder = os.path.realpath(output.path)
         inside = [
             checkpoint.reference
-            for checkpoint in plan.bound.sources.values()
+            for checkpoint in plan.sources.values()
             if any(
                 os.path.commonpath([folder, file.real_path]) == folder
                 or os.path.commonpath([folder, os.path.abspath(file.path)]) == folder

@@ -28,7 +28,7 @@ from .finite import nonfinite_error
 from .function_calls import call_whole
 from .held import Held, InMemory, Spilled
 from .meters import Meter
-from .pools import Pools, pooled
+from .pools import Pools
 from .scalars import Scalars
 from .walk import Data, KernelOf, Walk
 
@@ -200,7 +200,7 @@ class Job:
         if again:
             self._start(walk.sweep, buffers)
             return
-        for index, pool in pooled(self.component):
+        for index, pool in self.component.pooled.items():
             for place, look in enumerate(walk.sweep.looks):
                 if look.selection == index and walk.parts[0].bins:
                     self._pools.add(pool, walk.parts[0].bins[0][place])

@@ -7,13 +7,12 @@ its search is narrowed. After the last pass each tensor is computed with its poo
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..compiler.sweeps.components import Component
-from ..compiler.sweeps.model_thresholds import pool_of
 from ..compiler.sweeps.program import POOL_BIN_BITS, magnitude_bits
 from .cuts import Search
 
@@ -30,7 +29,7 @@ class Pools:
         self._lock = threading.Lock()
         bits = 0
         for component in components:
-            for _, pool in pooled(component):
+            for pool in component.pooled.values():
                 self.numel[pool] = self.numel.get(pool, 0) + component.numel
                 bits = magnitude_bits(component.template.program.compute)
         for pool, numel in self.numel.items():
@@ -53,9 +52,3 @@ class Pools:
             search = self._searches[pool]
             search.counted(search.query(), bins, ())
         self._bins.clear()
-
-
-def pooled(component: Component) -> Iterator[tuple[int, int]]:
-    """(selection, pool) of each selection of a component whose cut is a pool's."""
-    for index in component.template.program.pooled:
-        yield index, pool_of(component, index)

@@ -11,11 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from ..checkpoints.small_files import copy_sidecars
 from ..compiler.planning.estimate import estimate
 from ..compiler.planning.plan import Plan
-from ..compiler.planning.strategies import Strategy
-from ..compiler.planning.timeline import most_spilled
 from ..compiler.sweeps.components import Component
 from ..compiler.sweeps.program import Program, Segment, Sweep
 from ..ops.opaque_functions import prepare
@@ -25,10 +22,9 @@ from .files import Files
 from .jobs import Destination, Job
 from .manifest import manifest
 from .meters import Gauge, Meter
-from .output_config import output_config
 from .pools import Pools
 from .report import Report, resident_bytes
-from .stage_reports import stage_group, stage_reports
+from .stage_reports import stage_reports
 from .staging import MANIFEST_NAME, StagedOutput, check_space
 from .workers import Workers
 
@@ -72,14 +68,14 @@ def run_plan(
     finally:
         run.files.close()
     return Report(
-        outputs=tuple(output.path for output in plan.bound.outputs),
+        outputs=tuple(output.path for output in plan.outputs),
         tensors=run.progress.tensors_done,
         seconds=time.monotonic() - started,
         planned_seconds=predicted.seconds,
         cpu_seconds=time.process_time() - cpu,
         bytes_read=run.files.bytes_read,
         bytes_written=run.files.bytes_written
-        + sum(len(shard.header) for layout in plan.layouts for shard in layout.shards),
+        + sum(len(shard.header) for output in plan.outputs for shard in output.layout.shards),
         planned_read=plan.bytes_read,
         planned_bytes=plan.peak_bytes,
         grown_bytes=run.gauge.grown_bytes,
@@ -111,31 +107,24 @@ class _Run:
         with ExitStack() as stack:
             staged = [
                 stack.enter_context(StagedOutput(output.path, output.span))
-                for output in plan.bound.outputs
+                for output in plan.outputs
             ]
-            spills = most_spilled(plan)
             needs = {
-                output.path: layout.nbytes + spill
-                for output, layout, spill in zip(staged, plan.layouts, spills, strict=True)
+                output.path: planned.layout.nbytes + spilled
+                for output, planned, spilled in zip(
+                    staged, plan.outputs, plan.most_spilled, strict=True
+                )
             }
             check_space(needs)
             check_equalities(plan, self.files)
-            for output, layout in zip(staged, plan.layouts, strict=True):
-                output.allocate(layout)
+            for output, planned in zip(staged, plan.outputs, strict=True):
+                output.allocate(planned)
             self._compute([output.folder for output in staged])
-            for number, output in enumerate(staged):
-                self._finish(number, output)
+            for output, planned in zip(staged, plan.outputs, strict=True):
+                facts = manifest(planned, self.backend.name, output.folder)
+                output.write_file(MANIFEST_NAME, (json.dumps(facts, indent=2) + "\n").encode())
             for output in staged:
                 output.commit()
-
-    def _finish(self, number: int, output: StagedOutput) -> None:
-        """The small files, the manifest last."""
-        config, base = output_config(self.plan, number)
-        copy_sidecars(base, output.folder)
-        if config is not None:
-            output.write_text("config.json", config)
-        text = json.dumps(manifest(self.plan, number, self.backend.name, output.folder), indent=2)
-        output.write_text(MANIFEST_NAME, text + "\n")
 
     def _compute(self, folders: list[Path]) -> None:
         if any(sweep.wholes for choice in self.plan.choices for sweep in choice.sweeps):
@@ -163,38 +152,34 @@ class _Run:
 
     def _looking(self, number: int, folders: list[Path]) -> Iterator[tuple[Job, int]]:
         """A pass over the model that takes a look at what shares a threshold."""
-        for component, option in zip(self.plan.components, self.plan.choices, strict=True):
+        for at, option in enumerate(self.plan.choices):
             looks = [sweep for turn, sweep in option.passes if turn == number]
             if looks:
-                yield self._job(component, option, looks, folders), option.peak
+                yield self._job(at, looks, folders), option.peak
 
     def _jobs(self, folders: list[Path]) -> Iterator[tuple[Job, int]]:
-        for component, option in zip(self.plan.components, self.plan.choices, strict=True):
-            yield self._job(component, option, option.sweeps, folders), option.peak
+        for at, option in enumerate(self.plan.choices):
+            yield self._job(at, option.sweeps, folders), option.peak
 
-    def _job(
-        self,
-        component: Component,
-        option: Strategy,
-        sweeps: Sequence[Sweep],
-        folders: list[Path],
-    ) -> Job:
-        self._announce(component)
+    def _job(self, at: int, sweeps: Sequence[Sweep], folders: list[Path]) -> Job:
+        component, group = self.plan.components[at], self.plan.stage_groups[at]
+        self.progress.current = component.targets[0][0].name
+        self.progress.stage = group[-1]
         return Job(
             component,
-            option,
+            self.plan.choices[at],
             sweeps,
             self.pools,
             self._places(component, folders),
             self.files,
             self._kernel,
             folders[component.targets[0][0].output],
-            self.meters.setdefault(stage_group(self.plan, component), Meter()),
+            self.meters.setdefault(group, Meter()),
         )
 
     def _places(self, component: Component, folders: list[Path]) -> list[list[Destination]]:
         def place(output: int, name: str) -> Destination:
-            layout = self.plan.layouts[output]
+            layout = self.plan.outputs[output].layout
             slot = layout.slots[name]
             return Destination(folders[output] / layout.shards[slot.shard].name, slot.offset)
 
@@ -208,11 +193,6 @@ class _Run:
 
         with self.gauge.aside():
             return self.backend.kernel(program, segment, compiling)
-
-    def _announce(self, component: Component) -> None:
-        self.progress.current = component.targets[0][0].name
-        origin = self.plan.optimised.nodes[component.nodes[-1]].origin
-        self.progress.stage = self.plan.optimised.origins[origin].stage
 
     def _on_done(self, job: Job) -> None:
         with self._count_lock:

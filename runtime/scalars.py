@@ -16,7 +16,7 @@ from ..ops.named import named_function
 from ..ops.primitives import TABLE, Trait, ValueKind
 from ..ops.symbols import Instruction
 from .cuts import NOTHING, Query, Search
-from .pools import Pools, pooled
+from .pools import Pools
 
 Cuts: TypeAlias = np.ndarray[tuple[int, int], np.dtype[np.uint64]]
 
@@ -41,7 +41,7 @@ class Scalars:
         self._searches = {
             i: Search(component.numel, bits, BIN_BITS, i in ranked) for i in self._selections
         }
-        self._searches |= {index: pools.search(pool) for index, pool in pooled(component)}
+        self._searches |= {index: pools.search(pool) for index, pool in component.pooled.items()}
         self._settle_rows()
 
     def vector(self, segment: Segment) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -4,29 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..compiler.binding.stage_selection import output_name
-from ..compiler.graph.graph import Invoke
 from ..compiler.planning.plan import Plan, needed_bytes
-from ..compiler.sweeps.components import Component
 from .meters import Meter
 from .report import StageReport
-
-
-def stage_group(plan: Plan, component: Component) -> tuple[str, ...]:
-    """The stages that a step computes, inputs first, and the outputs whose merges have no stage."""
-    graph = plan.optimised
-    found: dict[str, None] = {}
-    unnamed = True  # nothing is computed: the group is the outputs
-    for index in component.nodes:
-        if isinstance(graph.nodes[index].op, Invoke):
-            stage = graph.origins[graph.nodes[index].origin].stage
-            unnamed = not stage
-            if stage:
-                found[stage] = None
-    if unnamed:
-        for number in sorted({t.output for names in component.targets for t in names}):
-            found[output_name(plan.bound.outputs[number])] = None
-    return tuple(found)
 
 
 def stage_reports(
@@ -34,8 +14,8 @@ def stage_reports(
 ) -> tuple[StageReport, ...]:
     """One for each group, in the order of the run. planned_seconds: of each component."""
     members: dict[tuple[str, ...], list[int]] = {}
-    for number, component in enumerate(plan.components):
-        members.setdefault(stage_group(plan, component), []).append(number)
+    for number, group in enumerate(plan.stage_groups):
+        members.setdefault(group, []).append(number)
     found = []
     for group, numbers in members.items():
         meter = meters.get(group, Meter())

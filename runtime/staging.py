@@ -18,7 +18,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
-from ..checkpoints.shard_layout import Layout, Shard
+from ..checkpoints.shard_layout import Shard
+from ..compiler.planning.planned_output import NewFile, PlannedOutput
 from ..grammar.diagnostics import MergecError, ResourceError, RunError, Span
 from .carry import MANIFEST_NAME, carry_over
 
@@ -58,28 +59,42 @@ class StagedOutput:
             self.discard()
             raise
 
-    def allocate(self, layout: Layout) -> None:
-        """Create every shard with its header and its full size, so that the disk can't run out.
+    def allocate(self, planned: PlannedOutput) -> None:
+        """Write all small files, and create every shard with its header and its full size.
 
-        Errors: ResourceError E0501 (not enough space), E0502 (can't be written).
+        So neither the disk runs out later, nor is anything but tensors left to be written.
+        Errors: ResourceError E0501 (not enough space), E0502 (can't be written), RunError E0603 (a
+        file can't be copied).
         """
+        layout = planned.layout
         check_space({self.path: layout.nbytes}, self._span)
+        for file in planned.files:
+            if isinstance(file, NewFile):
+                self.write_file(file.name, file.content)
+            else:
+                self.copy_file(file.name, file.source)
         try:
             for shard in layout.shards:
                 _allocate(self.folder / shard.name, shard)
-            if layout.index is not None:
-                self.write_text("model.safetensors.index.json", layout.index)
         except OSError as error:
             raise self._error(error, layout.nbytes) from None
 
-    def write_text(self, name: str, text: str) -> Path:
+    def write_file(self, name: str, content: bytes) -> None:
         """Write a small file. Errors: ResourceError E0501, E0502."""
         target = self.folder / name
         try:
-            target.write_text(text, encoding="utf-8", newline="\n")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
         except OSError as error:
             raise self._error(error) from None
-        return target
+
+    def copy_file(self, name: str, source: Path) -> None:
+        """Copy a small file. Errors: RunError E0603; ResourceError E0501, E0502."""
+        try:
+            content = source.read_bytes()
+        except OSError as error:
+            raise RunError.of("E0603", f"can't read {source}: {error.strerror}") from None
+        self.write_file(name, content)
 
     def commit(self) -> None:
         """Flush everything to the disk and give it the final name, replacing an earlier output.
@@ -196,6 +211,13 @@ class StagedOutput:
         shutil.rmtree(self._old, ignore_errors=True)
 
     def _refuse_foreign(self) -> None:
+        if self.path.is_symlink():  # although its links were followed
+            raise ResourceError.of(
+                "E0502",
+                f"{self.path} is a link that leads back to itself",
+                span=self._span,
+                hint="remove it, or choose another output path",
+            )
         if not self.path.exists():
             return
         is_folder = self.path.is_dir()

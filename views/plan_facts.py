@@ -16,7 +16,7 @@ from ..compiler.graph.graph import Invoke
 from ..compiler.planning.estimate import Estimate, Machine, at_choices, estimate
 from ..compiler.planning.plan import FIXED_BYTES, Plan, needed_bytes
 from ..compiler.planning.strategies import Strategy
-from ..compiler.planning.timeline import Moment, binding_moment, most_spilled, timeline
+from ..compiler.planning.timeline import Moment, binding_moment, timeline
 from ..compiler.sweeps.components import Component
 from .stages import Shown, StageFacts, Stages
 from .treatment import How, fates
@@ -147,12 +147,11 @@ def operations(plan: Plan) -> dict[str, int]:
 def disks(plan: Plan) -> list[Disk]:
     """The disks that outputs lie on, in the order of the outputs."""
     needs: dict[int, tuple[Path, int, int]] = {}
-    spills = most_spilled(plan)
-    for number, (output, layout) in enumerate(zip(plan.bound.outputs, plan.layouts, strict=True)):
+    for output, spilled in zip(plan.outputs, plan.most_spilled, strict=True):
         above = next(above for above in output.path.parents if above.exists())
         device = above.stat().st_dev
         folder, need, spill = needs.get(device, (above, 0, 0))
-        needs[device] = folder, need + layout.nbytes, max(spill, spills[number])
+        needs[device] = folder, need + output.layout.nbytes, max(spill, spilled)
     return [
         Disk(folder, need + spill, shutil.disk_usage(folder).free, spill)
         for folder, need, spill in needs.values()

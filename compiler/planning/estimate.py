@@ -129,7 +129,7 @@ def cached_share(plan: Plan) -> float | None:
     """
     if not tells_cached():
         return None
-    files = {file.real_path: file.size for c in plan.bound.sources.values() for file in c.files}
+    files = {file.real_path: file.size for c in plan.sources.values() for file in c.files}
     total = max(1, sum(files.values()))
     found = looked = 0
     for path, size in files.items():

@@ -8,17 +8,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
-from ...checkpoints.shard_layout import Layout, plan_layout
+from ...checkpoints.checkpoint import Checkpoint
+from ...checkpoints.shard_layout import Layout
 from ...grammar.diagnostics import Diagnostic, ResourceError, SourceText
-from ...ops.dtypes import DType
 from ...quantities import binary_size, count
 from ..binding.bound import Bound
-from ..binding.model_structure import Structures
-from ..graph.graph import Graph, Load, Write
+from ..graph.graph import Graph, Invoke, Load
 from ..lowering.lower import Lowered
 from ..sweeps.components import Component, Template
 from ..sweeps.model_thresholds import pool_passes, pool_rounds
 from .machine import available_bytes
+from .plan_outputs import plan_outputs
+from .planned_output import PlannedOutput
 from .strategies import Strategy, options
 
 FIXED_BYTES = 110 * 2**20
@@ -60,9 +61,13 @@ class Request:
 class Plan:
     """Everything that a run does, known before the first byte of data is read.
 
+    It stands alone: a run reads outputs, sources, components, choices, equalities, threads and
+    limit, and nothing else of the compiler. request, source, bound and graph are what it was made
+    of, for those who show it.
+
     graph: before optimisation; optimised: after it. ways: for each component its options; choices:
-    the one that is taken.
-    layouts: each output's files. equalities: pairs of non-float tensors that must be the same.
+    the one that is taken. sources: by reference, in the order of their first use.
+    equalities: pairs of non-float tensors that must be the same.
     limit: the memory limit in bytes that the choices keep within.
     """
 
@@ -74,12 +79,47 @@ class Plan:
     components: tuple[Component, ...]
     ways: tuple[tuple[Strategy, ...], ...]
     choices: tuple[Strategy, ...]
-    layouts: tuple[Layout, ...]
+    outputs: tuple[PlannedOutput, ...]
+    sources: Mapping[str, Checkpoint]
     equalities: tuple[tuple[Load, Load], ...]
-    structures: Structures
     warnings: tuple[Diagnostic, ...]
     threads: int
     limit: int
+
+    @cached_property
+    def layouts(self) -> tuple[Layout, ...]:
+        """Each output's shards."""
+        return tuple(output.layout for output in self.outputs)
+
+    @cached_property
+    def stage_groups(self) -> tuple[tuple[str, ...], ...]:
+        """For each component the stages that it computes, inputs first.
+
+        Of merges that have no stage, and of copies, it is the outputs that they are written to.
+        """
+        return tuple(self._stage_group(component) for component in self.components)
+
+    def _stage_group(self, component: Component) -> tuple[str, ...]:
+        nodes, origins = self.optimised.nodes, self.optimised.origins
+        merges = [nodes[index] for index in component.nodes if type(nodes[index].op) is Invoke]
+        named = [stage for merge in merges if (stage := origins[merge.origin].stage)]
+        if merges and origins[merges[-1].origin].stage:
+            return tuple(dict.fromkeys(named))
+        numbers = sorted({t.output for names in component.targets for t in names})
+        return tuple(dict.fromkeys([*named, *(self.outputs[number].name for number in numbers)]))
+
+    @cached_property
+    def most_spilled(self) -> tuple[int, ...]:
+        """Most bytes of spill files that lie beside each output at once.
+
+        Components that hold nothing in memory may run side by side, a worker each.
+        """
+        sizes: list[list[int]] = [[] for _ in self.outputs]
+        for component, option in zip(self.components, self.choices, strict=True):
+            if option.spilled:
+                size = component.numel * component.template.program.compute.itemsize
+                sizes[component.targets[0][0].output].append(size * len(option.spilled))
+        return tuple(sum(sorted(found)[-self.threads :]) for found in sizes)
 
     @cached_property
     def bytes_read(self) -> int:
@@ -192,9 +232,15 @@ def make_plan(
         components=tuple(found),
         ways=ways,
         choices=choices,
-        layouts=_layouts(bound, optimised),
+        outputs=plan_outputs(
+            bound,
+            lowered.structures,
+            optimised,
+            source,
+            {"set": dict(request.overrides), "optimise": request.optimise},
+        ),
+        sources=bound.sources,
         equalities=tuple(lowered.equalities),
-        structures=lowered.structures,
         warnings=(*bound.warnings, *warnings),
         threads=threads,
         limit=limit,
@@ -270,14 +316,3 @@ def _too_little(
     )
     assert isinstance(error, ResourceError)
     return error
-
-
-def _layouts(bound: Bound, graph: Graph) -> tuple[Layout, ...]:
-    tensors: list[list[tuple[str, DType, tuple[int, ...]]]] = [[] for _ in bound.outputs]
-    for _, node in graph.writes():
-        assert isinstance(node.op, Write)
-        tensors[node.op.output].append((node.op.name, node.type.dtype, node.type.shape))
-    return tuple(
-        plan_layout(found, output.shard_bytes)
-        for found, output in zip(tensors, bound.outputs, strict=True)
-    )

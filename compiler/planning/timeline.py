@@ -87,19 +87,6 @@ def _course(plan: Plan) -> Iterator[tuple[_Usage, ...]]:
         yield usages
 
 
-def most_spilled(plan: Plan) -> list[int]:
-    """Most bytes of spill files that lie beside each output at once.
-
-    Components that hold nothing in memory may run side by side, a worker each.
-    """
-    sizes: list[list[int]] = [[] for _ in plan.bound.outputs]
-    for component, option in zip(plan.components, plan.choices, strict=True):
-        if option.spilled:
-            size = component.numel * component.template.program.compute.itemsize
-            sizes[component.targets[0][0].output].append(size * len(option.spilled))
-    return [sum(sorted(found)[-plan.threads :]) for found in sizes]
-
-
 def _usages(component: Component, option: Strategy, tiles: int) -> Iterator[_Usage]:
     if not option.sweeps:
         yield _Usage(tiles, (), 0, tiles)

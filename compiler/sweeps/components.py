@@ -92,6 +92,12 @@ class Component(NamedTuple):
     def numel(self) -> int:
         return prod(self.shape)
 
+    @property
+    def pooled(self) -> dict[int, int]:
+        """selection -> pool, of each selection whose threshold is a whole model's."""
+        program = self.template.program
+        return {i: self.pools[int(program.nodes[i].attr[0])] for i in program.pooled}
+
 
 def components(
     graph: Graph, compute: DType, refuses_nonfinite: bool = True, optimise: int = 1

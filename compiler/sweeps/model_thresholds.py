@@ -34,8 +34,8 @@ def pool_rounds(found: Sequence[Component]) -> Rounds:
     for component in found if programs else ():
         program = component.template.program
         for selection, behind in programs.get(id(program), {}).items():
-            pools = {pool_of(component, other) for other in behind}
-            needs.setdefault(pool_of(component, selection), set()).update(pools)
+            pools = {component.pooled[other] for other in behind}
+            needs.setdefault(component.pooled[selection], set()).update(pools)
     rounds: dict[int, int] = {}
     while len(rounds) < len(needs):
         known = max(rounds.values(), default=-1) + 1
@@ -59,20 +59,15 @@ def pool_passes(component: Component, rounds: Rounds, graph: Graph) -> tuple[Mod
             )
     looks = pool_looks(program.compute)
     passes = []
-    for turn in sorted({rounds[pool_of(component, i)] for i in program.pooled}):
-        now = [i for i in program.pooled if rounds[pool_of(component, i)] == turn]
+    for turn in sorted({rounds[pool] for pool in component.pooled.values()}):
+        now = [i for i in program.pooled if rounds[component.pooled[i]] == turn]
         passes += [ModelScan(turn * looks + n, pool_sweep(program, now, n)) for n in range(looks)]
     return tuple(passes)
 
 
-def pool_of(component: Component, selection: int) -> int:
-    """The pool whose threshold a selection is."""
-    return component.pools[int(component.template.program.nodes[selection].attr[0])]
-
-
 def _span_of(component: Component, graph: Graph, selection: int) -> Span | None:
     """The place of the merge that a selection belongs to."""
-    pool = pool_of(component, selection)
+    pool = component.pooled[selection]
     nodes = (graph.nodes[index] for index in component.nodes)
     merge = next(n for n in nodes if isinstance(n.op, Invoke) and pool in n.op.pools)
     return graph.origins[merge.origin].span

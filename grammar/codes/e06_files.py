@@ -63,6 +63,19 @@ CODES = (
         "The message gives its reason.",
     ),
     Code(
+        "E0611",
+        "a link out of a checkpoint",
+        "A tokenizer or another small file is a link to somewhere else, which would be copied from "
+        "there into the output. Links of a Hugging Face cache within the cache are followed.",
+        "Put the file itself there, if it belongs to the model.",
+    ),
+    Code(
+        "E0612",
+        "a config that no file can hold",
+        "Its text has half a surrogate pair, which isn't a character.",
+        "Correct the base's config.json.",
+    ),
+    Code(
         "E0620",
         "not a plan file",
         "A `.mplan` file is cut off, damaged, changed by hand, or something else.",

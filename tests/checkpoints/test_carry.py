@@ -22,7 +22,7 @@ def write_output(path: Path, listed: bool = True, **files: str) -> None:
             target.write_text(text)
         names = [{"name": name} for name in files_below(output.folder)]
         manifest = {"format_version": 2, "files": names} if listed else {"format_version": 1}
-        output.write_text("mergec.json", json.dumps(manifest))
+        output.write_file("mergec.json", json.dumps(manifest).encode())
         output.commit()
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from mergec.checkpoints.checkpoint import open_checkpoint
 from mergec.checkpoints.shard_layout import plan_layout
-from mergec.checkpoints.small_files import copy_sidecars
+from mergec.checkpoints.small_files import readable_sidecars
+from mergec.compiler.planning.planned_output import NewFile, PlannedOutput
 from mergec.grammar.diagnostics import ResourceError, RunError, SourceText, Span
 from mergec.ops.dtypes import float32
 from mergec.runtime.staging import StagedOutput, check_space
@@ -19,13 +20,16 @@ from support.checkpoints import tiny_mistral
 
 SPAN = Span(SourceText("r.merge", 'save a to "./out"'), 10, 17)
 LAYOUT = plan_layout([("a", float32, (2,)), ("b", float32, (3,))], 8)
+assert LAYOUT.index is not None
+FILES = (NewFile("model.safetensors.index.json", LAYOUT.index.encode()),)
+PLANNED = PlannedOutput(Path("out"), "./out", SPAN, LAYOUT, FILES, {})
 Usage = namedtuple("Usage", "total used free")
 
 
 def write_output(path: Path, manifest: str = "{}") -> None:
     with StagedOutput(path) as output:
-        output.allocate(LAYOUT)
-        output.write_text("mergec.json", manifest)
+        output.allocate(PLANNED)
+        output.write_file("mergec.json", manifest.encode())
         output.commit()
 
 
@@ -37,12 +41,12 @@ def test_appears_at_commit(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "out"
     with StagedOutput(path) as output:
         assert names(path.parent) == [".out.mergec-partial"]
-        output.allocate(LAYOUT)
+        output.allocate(PLANNED)
         for shard in LAYOUT.shards:
             file = output.folder / shard.name
             assert file.stat().st_size == shard.size
             assert file.read_bytes().startswith(shard.header)
-        output.write_text("mergec.json", "{}")
+        output.write_file("mergec.json", b"{}")
         assert not path.exists()
         output.commit()
         output.discard()
@@ -72,7 +76,7 @@ def test_discard_leaves_what_was_there(before: str, tmp_path: Path) -> None:
     if before == "output":
         write_output(path, "old")
     with pytest.raises(KeyboardInterrupt), StagedOutput(path) as output:
-        output.allocate(LAYOUT)
+        output.allocate(PLANNED)
         raise KeyboardInterrupt
     if before == "output":
         assert (path / "mergec.json").read_text() == "old"
@@ -105,7 +109,7 @@ def test_refuses_a_folder_of_somebody_else(tmp_path: Path) -> None:
 
 def test_refuses_a_folder_that_became_somebody_elses_meanwhile(tmp_path: Path) -> None:
     with StagedOutput(tmp_path / "out") as output:
-        output.write_text("mergec.json", "{}")
+        output.write_file("mergec.json", b"{}")
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "notes").touch()
         with pytest.raises(ResourceError, match="E0503"):
@@ -137,7 +141,7 @@ def test_unwritable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
     with StagedOutput(tmp_path / "out") as first:
         refused(tmp_path / "out", "E0504", "another mergec is writing")
-        first.write_text("mergec.json", "{}")
+        first.write_file("mergec.json", b"{}")
         first.commit()
     write_output(tmp_path / "out")
 
@@ -190,7 +194,7 @@ def test_full_disk_is_found_before_writing(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1000, 900, 100))
     with StagedOutput(tmp_path / "out", SPAN) as output:
         with pytest.raises(ResourceError) as caught:
-            output.allocate(LAYOUT)
+            output.allocate(PLANNED)
         assert names(output.folder) == []
     [problem] = caught.value.diagnostics
     assert (problem.code, problem.span) == ("E0501", SPAN)
@@ -207,7 +211,7 @@ def test_full_disk_while_writing(
 
     monkeypatch.setattr(os, "posix_fallocate", fail, raising=False)
     with StagedOutput(tmp_path / "out") as output, pytest.raises(ResourceError, match="E0501"):
-        output.allocate(LAYOUT)
+        output.allocate(PLANNED)
     assert names(tmp_path) == []
 
 
@@ -249,25 +253,32 @@ def test_sidecars(tmp_path: Path) -> None:
     for name in along + behind:
         (base / name).parent.mkdir(exist_ok=True)
         (base / name).write_text(name)
-    (tmp_path / "blob").write_text("vocab")
-    (base / "vocab.json").symlink_to(tmp_path / "blob")
-    to = tmp_path / "to"
-    to.mkdir()
-    copies = copy_sidecars(open_checkpoint(base), to)
-    assert {path.relative_to(to).as_posix() for path in copies} == {*along, "vocab.json"}
-    assert (to / "additional_chat_templates" / "tool.jinja").read_text().endswith("tool.jinja")
-    assert not (to / "vocab.json").is_symlink()
+    found = readable_sidecars(open_checkpoint(base))
+    assert {path.relative_to(base).as_posix() for path in found} == set(along)
 
 
 def test_no_sidecars_for_a_lone_file(tmp_path: Path) -> None:
     base = tiny_mistral(tmp_path, 1)
     (base / "config.json").unlink()
     (base / "LICENSE").touch()
-    assert copy_sidecars(open_checkpoint(base / "model.safetensors"), tmp_path / "to") == []
+    assert readable_sidecars(open_checkpoint(base / "model.safetensors")) == []
 
 
-def test_sidecar_that_cannot_be_copied(tmp_path: Path) -> None:
-    base = tiny_mistral(tmp_path / "base", 1)
-    (base / "LICENSE").touch()
-    with pytest.raises(RunError, match=r"can't copy .*LICENSE"):
-        copy_sidecars(open_checkpoint(base), tmp_path / "gone" / "to")
+def test_links_of_the_hugging_face_cache_stay_in_it(tmp_path: Path) -> None:
+    repository = tmp_path / "models--org--name"
+    base = tiny_mistral(repository / "snapshots" / ("a" * 40), 1)
+    blob = repository / "blobs" / "b"
+    blob.parent.mkdir()
+    blob.write_text("vocab")
+    (base / "vocab.json").symlink_to("../../blobs/b")
+    assert readable_sidecars(open_checkpoint(base)) == [base / "vocab.json"]
+
+
+@pytest.mark.parametrize("snapshot", [False, True])
+def test_a_link_out_of_the_checkpoint_is_refused(snapshot: bool, tmp_path: Path) -> None:
+    base = tmp_path / ("m/snapshots/x" if snapshot else "base")
+    tiny_mistral(base, 1)
+    (tmp_path / "secret").write_text("mine")
+    (base / "tokenizer.json").symlink_to(tmp_path / "secret")
+    with pytest.raises(RunError, match="E0611"):
+        readable_sidecars(open_checkpoint(base))

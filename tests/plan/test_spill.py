@@ -12,7 +12,6 @@ from pathlib import Path
 import mergec
 import pytest
 from mergec.compiler.planning.plan import Plan
-from mergec.compiler.planning.timeline import most_spilled
 from mergec.runtime import held
 
 # so many sources that a file is quicker than reading all of them again
@@ -53,7 +52,7 @@ def test_a_limit_between_makes_it_spill(
     monkeypatch.setattr(held.Spilled, "__init__", noted)
     plan = spilling(mirror, tmp_path / "spilt")
     assert plan.bytes_spilled > 0
-    assert max(most_spilled(plan)) >= 4 * 4096 * 4096
+    assert max(plan.most_spilled) >= 4 * 4096 * 4096
     mergec.run(plan)
     assert set(folders) == {tmp_path / ".spilt.mergec-partial"}
     free = mergec.compile(RECIPE, models=[mirror], out=tmp_path / "free", memory="64GiB")

@@ -1,0 +1,149 @@
+"""Bound recipe + graph -> PlannedOutputs: layouts, small files and manifests' facts.
+
+Everything about an output but its tensors' values is made here, so that whatever is wrong with it
+(a config that can't be written as text, a tokenizer that can't be read) is found at plan time.
+
+To add a small file to outputs, return a `NewFile` or a `CopiedFile` from a function like `_config`
+and list it in `_small_files`; the run writes and flushes it before the first tensor.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ... import __version__
+from ...checkpoints.catalog import asked_revision
+from ...checkpoints.checkpoint import Checkpoint
+from ...checkpoints.shard_layout import Layout, plan_layout
+from ...checkpoints.small_files import readable_sidecars
+from ...grammar.diagnostics import CheckpointError, SourceText
+from ...ops.dtypes import DType
+from ..binding.bound import Bound, Output, Source
+from ..binding.model_structure import Structures, first_source, sources_of
+from ..binding.stage_selection import output_name
+from ..graph.graph import Graph, Write
+from .output_config import WrittenTensor, output_config
+from .planned_output import CopiedFile, NewFile, PlannedOutput, SmallFile
+
+FORMAT_VERSION = 2
+"""1 listed only the shards among `files`, and neither `set` nor imports nor paths."""
+
+
+def plan_outputs(
+    bound: Bound,
+    structures: Structures,
+    graph: Graph,
+    recipe: SourceText,
+    settings: dict[str, Any],
+) -> tuple[PlannedOutput, ...]:
+    """Every output of a recipe whose optimised graph this is.
+
+    settings: what else the recipe was compiled with and its manifests note.
+    Errors: CheckpointError E0612 (a config that can't be written), RunError E0603 (a small file
+    that can't be read), E0611 (one that leads out of its checkpoint).
+    """
+    tensors: list[list[WrittenTensor]] = [[] for _ in bound.outputs]
+    for _, node in graph.writes():
+        assert isinstance(node.op, Write)
+        tensors[node.op.output].append((node.op.name, node.type.dtype, node.type.shape))
+    facts = _recipe_facts(bound, recipe) | settings
+    return tuple(
+        _planned(output, structures, found, facts)
+        for output, found in zip(bound.outputs, tensors, strict=True)
+    )
+
+
+def _planned(
+    output: Output,
+    structures: Structures,
+    tensors: list[tuple[str, DType, tuple[int, ...]]],
+    facts: dict[str, Any],
+) -> PlannedOutput:
+    layout = plan_layout(tensors, output.shard_bytes)
+    return PlannedOutput(
+        path=output.path,
+        name=output_name(output),
+        span=output.span,
+        layout=layout,
+        files=tuple(_small_files(output, structures, tensors, layout)),
+        facts=facts
+        | {
+            "sources": [_source(source) for source in sources_of(output.value)],
+            "tensors": len(layout.slots),
+        },
+    )
+
+
+def _small_files(
+    output: Output, structures: Structures, tensors: list[WrittenTensor], layout: Layout
+) -> Iterator[SmallFile]:
+    """The shard index, config.json, and the base's tokenizer and other files."""
+    base = first_source(output.value).checkpoint
+    if layout.index is not None:
+        yield NewFile("model.safetensors.index.json", layout.index.encode())
+    if base.config:
+        yield _config(output, structures, tensors, base)
+    for path in readable_sidecars(base):
+        name = path.relative_to(base.root).as_posix()
+        yield CopiedFile(name, path, path.stat().st_size)
+
+
+def _config(
+    output: Output, structures: Structures, tensors: list[WrittenTensor], base: Checkpoint
+) -> NewFile:
+    text = output_config(output.value, structures, tensors, base)
+    try:
+        return NewFile("config.json", text.encode())
+    except UnicodeEncodeError as error:
+        raise CheckpointError.of(
+            "E0612",
+            f"config.json of {base.reference} holds text that no file can: {error.reason}",
+            span=output.span,
+            notes=(f"half a surrogate pair, {text[error.start]!a}",),
+            hint="correct the config",
+        ) from None
+
+
+# The manifest ------------------------------------------------------------------------------------
+
+
+def _recipe_facts(bound: Bound, recipe: SourceText) -> dict[str, Any]:
+    return {
+        "format_version": FORMAT_VERSION,
+        "mergec": __version__,
+        "recipe": {
+            "name": bound.name,
+            "text": recipe.text,
+            "imports": [
+                {
+                    "path": os.path.abspath(imported.name),
+                    "sha256": imported.sha256,
+                    "text": imported.text,
+                }
+                for imported in bound.imports
+            ],
+        },
+        "seed": bound.settings.seed,
+    }
+
+
+def _source(source: Source) -> dict[str, Any]:
+    """A source as it was asked for, and where and what it was found to be."""
+    checkpoint = source.checkpoint
+    return {
+        "reference": source.reference,
+        "asked_revision": asked_revision(source.reference),
+        "revision": checkpoint.revision,
+        "path": os.path.realpath(checkpoint.root),
+        "files": [
+            {
+                "name": Path(file.path).name,
+                "size": file.size,
+                "header_sha256": file.header_sha256,
+            }
+            for file in checkpoint.files
+        ],
+    }
