@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from .compiler import compile_recipe
 from .compiler.planning.plan import Memory, Plan
 from .compiler.planning.plan_file import SUFFIX, load_plan, save_plan
+from .grammar import YamlOptions
 from .grammar.diagnostics import RecipeError, ResourceError, SourceText
 from .grammar.expression_text import number
 from .grammar.tokens import SIZE_UNITS
@@ -35,6 +36,8 @@ def compile(
     memory: int | str | None = None,
     threads: int | None = None,
     optimise: Literal[1, 2] = 1,
+    lax_yaml: bool = False,
+    round_like_mergekit: bool = False,
     emit: Callable[[str, Any], None] = lambda phase, result: None,
 ) -> Plan:
     """Everything that a recipe will do; only the headers of its checkpoints are read.
@@ -48,7 +51,9 @@ def compile(
     memory: most bytes of buffers and held values, as a number or a text such as `"8GiB"`; `"min"`
     for the least that works; by default a quarter of the memory that is free. threads: workers, by
     default one a core. optimise: 2 also rewrites sums where that changes their last bits, to read
-    the data less often. emit: called with the name and the result of each phase.
+    the data less often. lax_yaml: keys of YAML that nobody knows are warnings.
+    round_like_mergekit: a YAML recipe's inputs, stages and results are rounded to its `dtype`, as
+    mergekit does. emit: called with the name and the result of each phase.
 
     Raises RecipeError (E01xx to E04xx), CheckpointError (E031x, E06xx) or ResourceError (E05xx).
     """
@@ -64,6 +69,7 @@ def compile(
         memory=memory_limit(memory),
         threads=threads,
         optimise_level=optimise,
+        yaml=YamlOptions(lax_yaml, round_like_mergekit),
         emit=emit,
     )
 

@@ -10,20 +10,21 @@ import click
 
 from ..api import read_recipe
 from ..compiler.binding.method_signatures import SIGNATURES
-from ..grammar import format_recipe, parse
+from ..grammar import YamlOptions, format_recipe, parse
 from ..grammar.defaults import with_defaults
 from ..grammar.diagnostics import Diagnostics
 from ..grammar.syntax import String
 from .failure import show_diagnostics
 from .recipe_references import map_references
-from .shared_options import file_argument
+from .shared_options import file_argument, lax_option
 
 _LOCAL = ("./", "../", "/", "~")
 
 
 @click.command("convert")
 @file_argument
-def command(file: str) -> None:
+@lax_option
+def command(file: str, lax_yaml: bool) -> None:
     """Print a mergekit YAML recipe in the .merge language.
 
     A model that is a local path, as seen from the recipe, is written as one (`./…`): in a .merge
@@ -33,8 +34,9 @@ def command(file: str) -> None:
     mergec convert mergekit.yaml > merge.merge
     """
     problems = Diagnostics()
-    recipe = with_defaults(parse(read_recipe(file), SIGNATURES), problems)
-    show_diagnostics(problems.warnings)
+    parsed = parse(read_recipe(file), SIGNATURES, YamlOptions(lax=lax_yaml))
+    recipe = with_defaults(parsed, problems)
+    show_diagnostics((*parsed.warnings, *problems.warnings))
     folder = Path(file).parent
     click.echo(format_recipe(map_references(recipe, lambda s: _as_path(s, folder))), nl=False)
 

@@ -35,7 +35,7 @@ def _statement(node: Statement, change: Change) -> Statement:
         case Let():
             return replace(node, value=_model(node.value, change))
         case Save():
-            settings = tuple(_setting(s, "tokenizer", change) for s in node.settings)
+            settings = tuple(_setting(s, change, "tokenizer", "config") for s in node.settings)
             return replace(node, value=_model(node.value, change), settings=settings)
         case For():
             return replace(node, body=tuple(_statement(s, change) for s in node.body))
@@ -64,11 +64,11 @@ def _model(node: ExprSyntax, change: Change) -> ExprSyntax:
 def _item(node: RowSyntax | Setting, change: Change) -> RowSyntax | Setting:
     if isinstance(node, RowSyntax):
         return replace(node, value=_model(node.value, change))
-    return _setting(node, "base", change)
+    return _setting(node, change, "base")
 
 
-def _setting(node: Setting, name: str, change: Change) -> Setting:
-    """A setting of that name is a model, as is the source of a token or of a tokenizer."""
-    if node.quoted or node.name in (name, "source"):
+def _setting(node: Setting, change: Change, *names: str) -> Setting:
+    """A setting of those names is a model, as is the source of a token or of a tokenizer."""
+    if node.quoted or node.name in (*names, "source"):
         return replace(node, value=_model(node.value, change))
     return node

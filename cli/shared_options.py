@@ -61,6 +61,9 @@ models_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print only data and errors.")
+lax_option = click.option(
+    "--lax-yaml", is_flag=True, help="YAML: keys that nobody knows are warnings."
+)
 file_argument = click.argument("file", metavar="RECIPE")
 
 _OUT_HELP = "Where to write; of several outputs, their folder."
@@ -82,6 +85,12 @@ _RECIPE_OPTIONS = (
         default=1,
         help="-O2 also rewrites sums where that changes their last bits.",
     ),
+    lax_option,
+    click.option(
+        "--round-like-mergekit",
+        is_flag=True,
+        help="YAML: round inputs, stages and results to `dtype`, as mergekit does.",
+    ),
 )
 
 
@@ -95,6 +104,8 @@ class RecipeOptions:
     memory: Memory = None
     threads: int | None = None
     optimise: Literal[1, 2] = 1
+    lax_yaml: bool = False
+    round_like_mergekit: bool = False
 
     def compile(self, file: str, emit: EmitTarget = lambda phase, result: None) -> Plan:
         """The plan of a recipe's file."""
@@ -107,6 +118,8 @@ class RecipeOptions:
                 memory=self.memory,
                 threads=self.threads,
                 optimise=self.optimise,
+                lax_yaml=self.lax_yaml,
+                round_like_mergekit=self.round_like_mergekit,
                 emit=emit,
             )
 
@@ -137,6 +150,8 @@ class RecipeOptions:
         words += ["--memory", _limit_text(self.memory)] if self.memory is not None else []
         words += ["--threads", str(self.threads)] if self.threads is not None else []
         words += [f"-O{self.optimise}"] if self.optimise != 1 else []
+        words += ["--lax-yaml"] if self.lax_yaml else []
+        words += ["--round-like-mergekit"] if self.round_like_mergekit else []
         return shlex.join(words)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoints.catalog import Catalog
-from ..grammar import parse
+from ..grammar import AS_WRITTEN, YamlOptions, parse
 from ..grammar.diagnostics import Diagnostics, SourceText
 from .binding.bind import bind
 from .binding.method_signatures import SIGNATURES
@@ -32,6 +32,7 @@ def compile_recipe(
     threads: int | None = None,
     memory: Memory = None,
     optimise_level: int = 1,
+    yaml: YamlOptions = AS_WRITTEN,
     emit: Emit = lambda phase, result: None,
 ) -> Plan:
     """Everything that a run of the recipe will do; only headers of checkpoints are read.
@@ -40,12 +41,12 @@ def compile_recipe(
     `DIR/org/name` stands for `org/name`. overrides: values of the recipe's `param`s, as text.
     out: path of the output (of several outputs: the folder that they go into). threads: workers, by
     default one a core. memory: most bytes of buffers and held values, or `min`. optimise_level: 2
-    also takes sums apart where that changes their last bits (see `collapse`). emit: called with
-    each phase's name and result.
+    also takes sums apart where that changes their last bits (see `collapse`). yaml: how mergekit's
+    YAML is read. emit: called with each phase's name and result.
     Errors: RecipeError, CheckpointError, ResourceError, each with all problems found.
     """
     problems = Diagnostics()
-    recipe = parse(source, SIGNATURES)
+    recipe = parse(source, SIGNATURES, yaml)
     emit("ast", recipe)
     bound = bind(recipe, Catalog(folder, models), overrides=overrides or {}, out=out)
     lowered = lower(bound, problems)
@@ -56,7 +57,7 @@ def compile_recipe(
     refuses_nonfinite = bound.settings.nonfinite == "error"
     found = components(graph, bound.settings.arithmetic, refuses_nonfinite, optimise_level)
     workers = threads or processor_count()
-    request = Request(folder, tuple(models), dict(overrides or {}), out, optimise_level)
+    request = Request(folder, tuple(models), dict(overrides or {}), out, optimise_level, yaml)
     plan = make_plan(
         request, source, bound, lowered, graph, found, problems.warnings, workers, memory
     )

@@ -19,8 +19,10 @@ from .diagnostics import (
 from .formatter import format_recipe
 from .signature import Signature, Signatures
 from .syntax import Recipe
+from .yaml_options import AS_WRITTEN, YamlOptions
 
 __all__ = [
+    "AS_WRITTEN",
     "CheckpointError",
     "Diagnostic",
     "Diagnostics",
@@ -33,6 +35,7 @@ __all__ = [
     "Signatures",
     "SourceText",
     "Span",
+    "YamlOptions",
     "for_language",
     "format_recipe",
     "is_yaml",
@@ -52,12 +55,12 @@ def for_language(place: Span, merge: str, yaml: str) -> str:
     return yaml if is_yaml(place.source) else merge
 
 
-def parse(source: SourceText, signatures: Signatures) -> Recipe:
+def parse(source: SourceText, signatures: Signatures, options: YamlOptions = AS_WRITTEN) -> Recipe:
     """The syntax tree of a recipe in either language, chosen by the suffix of its name.
 
     Raises RecipeError with all syntax errors of the text.
     """
-    return parse_yaml(source, signatures) if is_yaml(source) else parse_text(source)
+    return parse_yaml(source, signatures, options) if is_yaml(source) else parse_text(source)
 
 
 def parse_text(source: SourceText) -> Recipe:
@@ -67,8 +70,10 @@ def parse_text(source: SourceText) -> Recipe:
     return text.parse_text(source)
 
 
-def parse_yaml(source: SourceText, signatures: Signatures) -> Recipe:
+def parse_yaml(
+    source: SourceText, signatures: Signatures, options: YamlOptions = AS_WRITTEN
+) -> Recipe:
     """The syntax tree of a recipe in mergekit's YAML. Raises RecipeError with all its errors."""
     from . import yaml_recipe
 
-    return yaml_recipe.parse_yaml(source, signatures)
+    return yaml_recipe.parse_yaml(source, signatures, options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 
@@ -15,13 +15,17 @@ class Signature:
     source), `first` (the source at t = 0).
     columns: names of the parameters that each source has its own value of.
     settings: names of the parameters that the whole merge shares.
-    defaults: value of each parameter that has one.
+    sources: fewest and most sources besides the base; None: any number.
+    defaults: value of each parameter that has one. kinds: what each takes: `number`, `integer`,
+    `boolean`, `choice` or `model`.
     """
 
     base: Literal["required", "optional", "unused", "first"]
     columns: tuple[str, ...]
     settings: tuple[str, ...]
     defaults: Mapping[str, object]
+    sources: tuple[int, int | None] = (1, None)
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
 
 Signatures: TypeAlias = Mapping[str, Signature]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from .diagnostics import SourceText, Span
+from .diagnostics import Diagnostic, SourceText, Span
 
 
 def _span() -> Span:
@@ -233,3 +233,4 @@ class Recipe:
     statements: tuple[Statement, ...]
     source: SourceText = field(compare=False, repr=False)
     comments: tuple[Comment, ...] = field(default=(), compare=False, repr=False)
+    warnings: tuple[Diagnostic, ...] = field(default=(), compare=False, repr=False)

@@ -17,9 +17,12 @@ from .signature import Signature, Signatures
 from .syntax import Block, ExprSyntax, Number, RowSyntax, Setting, Slice
 from .yaml_models import ModelReader
 from .yaml_nodes import Field, YamlReader, is_null
-from .yaml_parameters import Level, ParameterReader
+from .yaml_parameters import MERGEKIT_PARAMETERS, Level, ParameterReader
 
 _BODIES = ("models", "slices", "modules")
+_UNDER_PARAMETERS: dict[str, str | None] = dict.fromkeys(
+    sorted(MERGEKIT_PARAMETERS), "parameters stand under `parameters`"
+)
 _BODY_HINT = "`models` merges whole models, `slices` ranges of their layers"
 
 
@@ -159,21 +162,25 @@ class _MergeReader:
     def _whole_models(self, field: Field, base: _Base | None, levels: list[Level]) -> Block | None:
         sources = []
         for item in self.reader.items(field):
-            fields = self._source_fields(item, ("model", "parameters"))
+            idle = {"layer_range": "`models` merges whole models, `slices` ranges of their layers"}
+            fields = self._source_fields(item, ("model", "parameters"), idle)
             source = self._source(fields, item, None, levels) if fields else None
             if source is not None:
                 sources.append(source)
         listed = base is None or any(source.model == base.model for source in sources)
-        if base is not None and not listed and self.signature.base in ("unused", "first"):
+        joins = self.signature.base == "unused" or (
+            self.signature.base == "first" and not _is_of_old(sources, base)
+        )
+        if base is not None and not listed and joins:
             span = self.reader.span(base.field.value)
             row = RowSyntax(base.model, self.parameters.columns(levels), span)
             sources.append(_Source(base.model, row))
         return self._merge(sources, base, levels, self._span_of(field))
 
-    def _source_fields(self, item: yaml.Node, keys: tuple[str, ...]) -> dict[str, Field]:
-        names = (*self.signature.columns, *self.signature.settings)
-        hints = dict.fromkeys(names, "put it under `parameters`")
-        fields = self.reader.fields(item, "a source", keys, hints)
+    def _source_fields(
+        self, item: yaml.Node, keys: tuple[str, ...], idle: Mapping[str, str | None] = {}
+    ) -> dict[str, Field]:
+        fields = self.reader.fields(item, "a source", keys, {**_UNDER_PARAMETERS, **idle})
         if "model" not in fields and isinstance(item, yaml.MappingNode):
             self.reader.complain(item, "a source needs a `model`")
             return {}
@@ -210,7 +217,8 @@ class _MergeReader:
         return Block("stack", tuple(rows), field.key_span, self._span_of(field))
 
     def _slice(self, item: yaml.Node, base: _Base | None, levels: list[Level]) -> RowSyntax | None:
-        fields = self.reader.fields(item, "a slice", ("sources", "base_model", "parameters"))
+        keys = ("sources", "base_model", "parameters")
+        fields = self.reader.fields(item, "a slice", keys, _UNDER_PARAMETERS)
         if "sources" not in fields:
             if isinstance(item, yaml.MappingNode):
                 self.reader.complain(item, "a slice needs `sources`")
@@ -290,6 +298,9 @@ class _MergeReader:
         items: list[RowSyntax | Setting] = [source.row for source in sources]
         if base is not None and self.signature.base != "unused":
             own = [source for source in sources if source.model == base.model]
+            if self.signature.base == "first" and not own and _is_of_old(sources, base):
+                own = [sources[1]]  # what mergekit took for the base when it didn't look for it
+                self._report_old_slerp(base)
             if sliced and not own:
                 self.reader.problems.report(
                     "E0323",
@@ -306,5 +317,38 @@ class _MergeReader:
                 value = own[0].row.value if sliced else base.model
                 place = base.field.key_span
                 items = [Setting("base", value, place, place.to(value.span)), *rows]
+                if not rows and self.signature.sources == (1, None):
+                    return self._copy_of_base(own[0], span)
         items += self.parameters.settings(levels)
         return Block(self.method, tuple(items), self.place, span)
+
+    def _copy_of_base(self, base: _Source, span: Span) -> Block:
+        self.reader.problems.report(
+            "W0107",
+            f"`{self.method}` has no effect: nothing but the base is listed, which is copied",
+            self.place,
+        )
+        row = RowSyntax(base.row.value, (), base.row.span)
+        return Block("passthrough", (row,), self.place, span)
+
+    def _report_old_slerp(self, base: _Base) -> None:
+        self.reader.problems.report(
+            "W0302",
+            "`base_model` is neither of the two sources: t = 0 is the second, t = 1 the first",
+            self.reader.span(base.field.value),
+            hint="to say so write the second as `base_model`; for the other order write the first, "
+            "and in both cases t counts from the base",
+            notes=(
+                "so mergekit computed before 22 January 2024; today it refuses this recipe",
+                "config and tokenizer come from the `base_model`",
+            ),
+        )
+
+
+def _is_of_old(sources: list[_Source], base: _Base | None) -> bool:
+    """Whether two sources are merged and the base, which names a third model, isn't one of them."""
+    return (
+        base is not None
+        and len(sources) == 2
+        and all(source.model != base.model for source in sources)
+    )

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import yaml
 
 from .diagnostics import Span
-from .syntax import Binary, Block, ExprSyntax, Name, RowSyntax, Setting, String
+from .syntax import Binary, Block, ExprSyntax, Name, RowSyntax, Setting, Slice, String
 from .yaml_nodes import Field, YamlReader, is_null
 
 _REFERENCE_KEYS = ("model", "lora")
@@ -94,6 +94,22 @@ class ModelReader:
             return base
         adapter = Block("lora", (RowSyntax(String(lora, span), (), span),), span, span)
         return Binary("+", base, adapter, span, span)
+
+
+def first_model(expr: ExprSyntax | None) -> String | Name | None:
+    """The model that gives an expression's result its config: the base, else the first source."""
+    while not isinstance(expr, String | Name | None):
+        match expr:
+            case Block():
+                base = next((s.value for s in expr.settings if s.name == "base"), None)
+                expr = base or (expr.rows[0].value if expr.rows else None)
+            case Binary():
+                expr = expr.left
+            case Slice():
+                expr = expr.operand
+            case _:
+                return None
+    return expr
 
 
 def cast(value: ExprSyntax, dtype: ExprSyntax) -> ExprSyntax:

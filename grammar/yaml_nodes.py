@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import yaml
@@ -20,8 +20,24 @@ _OCTAL = re.compile(r"[-+]?0[0-7_]+")  # as YAML 1.1 has it
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 _MAX_NESTING = 20
+_NONE_IDLE: Mapping[str, str | None] = {}
 
 Scalar = bool | int | float | str | None
+
+
+class _Loader(yaml.SafeLoader):
+    """Composes nodes, and remembers those that an alias names."""
+
+    def __init__(self, text: str):
+        super().__init__(text)
+        self.aliased: set[yaml.Node] = set()
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        is_alias = self.check_event(yaml.AliasEvent)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        if is_alias and node is not None:
+            self.aliased.add(node)
+        return node
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +50,21 @@ class Field:
 
 
 class YamlReader:
-    """Reads typed values from the nodes of one YAML text; complaints go to `problems`."""
+    """Reads typed values from the nodes of one YAML text; complaints go to `problems`.
 
-    def __init__(self, source: SourceText, problems: Diagnostics):
+    lax: whether keys and parameters that nobody knows are warnings.
+    """
+
+    def __init__(self, source: SourceText, problems: Diagnostics, *, lax: bool = False):
         self.source = source
         self.problems = problems
+        self._lax = lax
+        self._aliased: set[yaml.Node] = set()
 
     def documents(self) -> list[yaml.Node]:
         """The root nodes of all documents that aren't empty; none where the YAML is invalid."""
         try:
-            roots = list(yaml.compose_all(self.source.text, Loader=yaml.SafeLoader))
+            roots = list(self._compose())
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             self._invalid(error.problem or error.context or "", mark.index if mark else 0)
@@ -58,6 +79,16 @@ class YamlReader:
             self.problems.report("E0109", "this YAML is nested too deeply", self._place(0, 0))
             return []
         return [root for root in roots if not is_empty(root)]
+
+    def _compose(self) -> Iterator[yaml.Node]:
+        loader = _Loader(self.source.text)
+        try:
+            while loader.check_node():
+                if (root := loader.get_node()) is not None:
+                    yield root
+        finally:
+            loader.dispose()
+        self._aliased = loader.aliased
 
     def _invalid(self, reason: str, index: int) -> None:
         index = min(index, len(self.source.text))
@@ -87,12 +118,12 @@ class YamlReader:
         node: yaml.Node,
         what: str,
         known: Collection[str] | None = None,
-        hints: dict[str, str] | None = None,
+        idle: Mapping[str, str | None] = _NONE_IDLE,
     ) -> dict[str, Field]:
         """A mapping's fields by key. Unknown and repeated keys are reported and left out.
 
         what: what the mapping is, in a message: "a recipe", "a slice".
-        hints: what to say about some unknown keys instead of the nearest known one.
+        idle: keys that mergekit's users write here though they do nothing, with a hint for each.
         """
         if not isinstance(node, yaml.MappingNode):
             self.complain(node, f"{what} must be a mapping of keys to values")
@@ -101,14 +132,35 @@ class YamlReader:
         for field in self._all_fields(node, set()):
             if field.key in found:
                 continue
-            if known is not None and field.key not in known:
-                hint = (hints or {}).get(field.key) or did_you_mean(field.key, known)
-                hint = hint or f"known keys: {', '.join(known)}"
+            if known is None or field.key in known:
+                found[field.key] = field
+            elif field.key in idle:
+                message = f"`{field.key}` of {what} has no effect"
+                self.problems.report("W0107", message, field.key_span, hint=idle[field.key])
+            elif not self.is_aside(field):
+                hint = did_you_mean(field.key, known) or f"known keys: {', '.join(known)}"
                 message = f"{what} has no key `{field.key}`"
-                self.problems.report("E0113", message, field.key_span, hint=hint)
-                continue
-            found[field.key] = field
+                self.unknown("E0113", message, field.key_span, hint)
         return found
+
+    def is_aside(self, field: Field) -> bool:
+        """Whether a field is for the writer alone: `x-…`, or it holds what aliases name."""
+        if field.key.startswith("x-"):
+            return True
+        pending = [field.value]
+        while pending:
+            node = pending.pop()
+            if node in self._aliased:
+                return True
+            if isinstance(node, yaml.SequenceNode):
+                pending += node.value
+            elif isinstance(node, yaml.MappingNode):
+                pending += [value for _, value in node.value]
+        return False
+
+    def unknown(self, code: str, message: str, place: Span, hint: str) -> None:
+        """Reports a key or a parameter that nobody knows; a warning where it may be."""
+        self.problems.report("W0108" if self._lax else code, message, place, hint=hint)
 
     def _all_fields(self, node: yaml.MappingNode, merged: set[int]) -> list[Field]:
         """The mapping's own fields, then those that `<<` merges into it and it lacks.

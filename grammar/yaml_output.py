@@ -26,6 +26,7 @@ from .syntax import Block, ExprSyntax, Name, Number, RowSyntax, Setting, String
 from .tokens import is_dotted_name
 from .yaml_models import ModelReader
 from .yaml_nodes import Field, YamlReader, is_null
+from .yaml_options import YamlOptions
 
 DTYPE_KEYS = ("out_dtype", "dtype")
 TOKENIZER_KEYS = ("tokenizer_source", "tokenizer")
@@ -41,17 +42,31 @@ def output_settings(
     return _OutputReader(reader, models).settings(fields)
 
 
-def input_dtype(fields: Mapping[str, Field], reader: YamlReader) -> ExprSyntax | None:
-    """The dtype that inputs are rounded to: `dtype` beside an `out_dtype`, if arithmetic has more.
+def input_dtype(
+    fields: Mapping[str, Field], reader: YamlReader, options: YamlOptions
+) -> ExprSyntax | None:
+    """The dtype that inputs are rounded to: a short `dtype` beside another `out_dtype`.
 
-    Without an `out_dtype` results are rounded to it once, and inputs aren't.
+    Without an `out_dtype` results are rounded to it once, and inputs only where mergekit's own
+    roundings are asked for.
     """
-    if not all(key in fields and not is_null(fields[key].value) for key in DTYPE_KEYS):
+    names = [_given_dtype(fields, key) for key in DTYPE_KEYS]
+    if names[1] in (None, "float32", "float64"):
         return None
-    names = [_dtype_name(fields[key].value) for key in DTYPE_KEYS]
-    if names[0] == names[1] or names[1] in ("float32", "float64"):
+    if not options.round_like_mergekit and names[0] in (None, names[1]):
         return None
     return _dtype(fields["dtype"], reader)
+
+
+def computed_dtype(fields: Mapping[str, Field], inputs: ExprSyntax | None) -> ExprSyntax | None:
+    """The dtype that mergekit has a result in before it is rounded to `out_dtype`, if another."""
+    return inputs if _given_dtype(fields, "out_dtype") is not None else None
+
+
+def _given_dtype(fields: Mapping[str, Field], key: str) -> str | None:
+    return (
+        _dtype_name(fields[key].value) if key in fields and not is_null(fields[key].value) else None
+    )
 
 
 def _dtype_name(node: yaml.Node) -> str:

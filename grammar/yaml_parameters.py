@@ -29,8 +29,28 @@ from .yaml_nodes import Field, YamlReader, is_empty, is_null
 IGNORED = frozenset(("int8_mask",))
 # mergekit's `rescale` is a boolean; a `.merge` recipe names the rule.
 _RESCALE = {True: "l1", False: "none"}
-# It takes these for booleans, as pydantic does.
-_TRUTH: dict[object, bool] = {0: False, 1: True, "false": False, "true": True}
+# It takes these for booleans, as pydantic does, in any case of letters.
+_WORDS = (("0", "off", "f", "false", "n", "no"), ("1", "on", "t", "true", "y", "yes"))
+_TRUTH = {word: bool(truth) for truth, words in enumerate(_WORDS) for word in words}
+# What its methods take, or took once: a recipe may give any of them to any method.
+MERGEKIT_PARAMETERS = frozenset(
+    (
+        *("weight", "density", "scale", "t", "lambda", "normalize", "rescale", "epsilon", "gamma"),
+        *(
+            "filter_wise",
+            "select_topk",
+            "max_iter",
+            "tol",
+            "normalize_weights",
+            "eps",
+            "r",
+            "alpha",
+        ),
+        *("nuslerp_row_wise", "nuslerp_flatten", "embed_slerp", "int8_mask", "residual_weight"),
+        *("swapping", "diagonal_offset", "invert_offset", "random_p", "random_c", "randomize"),
+        *("consensus_method", "sparsify_method", "default_lambda", "cov_weights"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +92,20 @@ class ParameterReader:
             return True
         if name in settings:
             self.reader.problems.report(
-                "E0305",
-                f"`{name}` is one value for the whole merge, not for one source",
+                "W0107",
+                f"`{name}` of one source has no effect: it is one value for the whole merge",
                 entry.key_span,
                 hint="move it to the `parameters` of the slice or of the recipe",
             )
-            return False
-        known = columns if of_source else (*columns, *settings)
-        listed = f"its parameters here: {', '.join(known)}" if known else "it takes none here"
-        self.reader.problems.report(
-            "E0304",
-            f"`{self.method}` has no parameter `{name}`",
-            entry.key_span,
-            hint=did_you_mean(name, known) or listed,
-        )
+        elif name in MERGEKIT_PARAMETERS:
+            message = f"`{name}` has no effect: `{self.method}` doesn't use it"
+            self.reader.problems.report("W0107", message, entry.key_span)
+        elif not self.reader.is_aside(entry):
+            known = columns if of_source else (*columns, *settings)
+            listed = f"its parameters here: {', '.join(known)}" if known else "it takes none here"
+            hint = did_you_mean(name, known) or did_you_mean(name, MERGEKIT_PARAMETERS) or listed
+            message = f"`{self.method}` has no parameter `{name}`"
+            self.reader.unknown("E0304", message, entry.key_span, hint)
         return False
 
     def settings(self, levels: Sequence[Level]) -> tuple[Setting, ...]:
@@ -149,6 +169,8 @@ class ParameterReader:
     def _arms(self, entry: Field) -> tuple[Arm, ...]:
         node = entry.value
         items = node.value if isinstance(node, yaml.SequenceNode) else [node]
+        if not items:  # an empty list says nothing: the outer level counts
+            return ()
         choices = [item for item in items if isinstance(item, yaml.MappingNode)]
         alone = items == [node]  # mergekit also takes a choice that isn't in a list
         if not choices or (alone and all(key.value != "value" for key, _ in choices[0].value)):
@@ -187,9 +209,6 @@ class ParameterReader:
     def _value(self, name: str, node: yaml.Node) -> ExprSyntax | None:
         span = self.reader.span(node)
         if isinstance(node, yaml.SequenceNode):
-            if not node.value:
-                self.reader.complain(node, f"`{name}` is an empty list")
-                return None
             items = [self._scalar(name, item) for item in node.value]
             present = tuple(item for item in items if item is not None)
             return List(present, span) if len(present) == len(items) else None
@@ -203,8 +222,11 @@ class ParameterReader:
             )
             return None
         value, span = self.reader.scalar(node), self.reader.span(node)
-        if isinstance(self.signature.defaults.get(name), bool) or name == "rescale":
-            value = _TRUTH.get(value, value)
+        kind = self.signature.kinds.get(name)
+        if kind == "boolean" or name == "rescale":
+            value = _TRUTH.get(str(value).lower(), value)
+        elif isinstance(value, bool) and kind in ("number", "integer"):
+            value = int(value)  # as mergekit counts
         if isinstance(value, bool):
             return Name(_RESCALE[value], span) if name == "rescale" else Boolean(value, span)
         if isinstance(value, int | float):

@@ -7,6 +7,7 @@ A file of one document is one `save`. Of several documents the ones with a `name
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import yaml
@@ -16,9 +17,11 @@ from .signature import Signatures
 from .syntax import ExprSyntax, Let, Name, Recipe, Save, Set, Setting, Statement
 from .tokens import is_plain_name
 from .yaml_merge import merge_expression
-from .yaml_models import ModelReader, cast
-from .yaml_nodes import Field, YamlReader
-from .yaml_output import TOKENIZER_KEYS, input_dtype, output_settings
+from .yaml_models import ModelReader, cast, first_model
+from .yaml_nodes import Field, YamlReader, is_null
+from .yaml_options import AS_WRITTEN, YamlOptions
+from .yaml_output import TOKENIZER_KEYS, computed_dtype, input_dtype, output_settings
+from .yaml_parameters import MERGEKIT_PARAMETERS
 
 _KEYS = (
     "name",
@@ -35,6 +38,10 @@ _KEYS = (
     "chat_template",
     "int8_mask",
 )
+_IDLE: dict[str, str | None] = {
+    "random_seed": "`set seed = …` in a .merge recipe sets it",
+    **dict.fromkeys(sorted(MERGEKIT_PARAMETERS), "parameters stand under `parameters`"),
+}
 # Names that mean something of their own where a stage's name may stand.
 _TAKEN = frozenset(("base", "union", "float32", "float16", "bfloat16"))
 
@@ -43,7 +50,8 @@ _TAKEN = frozenset(("base", "union", "float32", "float16", "bfloat16"))
 class _Document:
     """One document.
 
-    identifier: the name of its `let`; dtype: of its result; used: the stages it merges.
+    identifier: the name of its `let`; dtype: of its result; used: the stages it merges; donor:
+    the model whose config its result has.
     """
 
     node: yaml.Node
@@ -53,9 +61,12 @@ class _Document:
     value: ExprSyntax | None = None
     dtype: ExprSyntax | None = None
     used: frozenset[str] = frozenset()
+    donor: ExprSyntax | None = None
 
 
-def parse_yaml(source: SourceText, signatures: Signatures) -> Recipe:
+def parse_yaml(
+    source: SourceText, signatures: Signatures, options: YamlOptions = AS_WRITTEN
+) -> Recipe:
     """The syntax tree of a recipe in mergekit 0.1.5's YAML.
 
     signatures: what each merge method's `base_model` and parameters mean.
@@ -63,18 +74,24 @@ def parse_yaml(source: SourceText, signatures: Signatures) -> Recipe:
     Raises RecipeError with all errors of the file.
     """
     problems = Diagnostics()
-    reader = YamlReader(source, problems)
+    reader = YamlReader(source, problems, lax=options.lax)
     documents = _read_documents(reader)
     if not documents:
         problems.raise_errors()
-    final = next((d for d in documents if d.name is None), documents[-1])
+    final = _name_documents(documents, reader)
     stages = {d.name: d.identifier for d in documents if d.name is not None}
     settings: tuple[Setting, ...] = ()
     for document in documents:
-        models = ModelReader(reader, stages, input_dtype(document.fields, reader))
+        rounding = input_dtype(document.fields, reader, options)
+        models = ModelReader(reader, stages, rounding)
         document.value = merge_expression(
             document.fields, document.node, reader, models, signatures
         )
+        if document.value is not None and (dtype := computed_dtype(document.fields, rounding)):
+            document.value = (
+                cast(document.value, dtype) if options.round_like_mergekit else document.value
+            )
+        document.donor = _named_donor(document.fields, models)
         asked = output_settings(document.fields, reader, models)
         document.used = frozenset(models.used)
         document.dtype = next((s.value for s in asked if s.name == "dtype"), None)
@@ -82,20 +99,76 @@ def parse_yaml(source: SourceText, signatures: Signatures) -> Recipe:
             settings = asked
         else:
             _refuse_tokenizer(document, final, problems)
-    _round_stages(documents, final)
+    _round_stages(documents, final, options)
     ordered = _in_order(documents, problems)
     problems.raise_errors()
-    return Recipe(_statements(ordered, final, settings, reader), source)
+    settings = (*settings, *_config(final, documents))
+    statements = _statements(ordered, final, settings, reader)
+    return Recipe(statements, source, warnings=tuple(problems.warnings))
 
 
-def _round_stages(documents: list[_Document], final: _Document) -> None:
+def _name_documents(documents: list[_Document], reader: YamlReader) -> _Document:
+    """The document that is saved: the last without a name, else the last; others get names."""
+    unnamed = [d for d in documents if "name" not in d.fields]
+    final = unnamed[-1] if unnamed else documents[-1]
+    for position, document in enumerate(documents, 1):
+        if document in unnamed and document is not final:
+            document.name = f"merge-{position}"
+            document.identifier = f"merge_{position}"
+            start = reader.span(document.node).start
+            reader.problems.report(
+                "W0109",
+                f"this document has no `name`: it is the stage `{document.name}`",
+                Span(reader.source, start, start),
+                hint="the last one without a name is saved; `name: …` names a stage",
+            )
+    return final
+
+
+def _named_donor(fields: Mapping[str, Field], models: ModelReader) -> ExprSyntax | None:
+    """The model that `base_model` names."""
+    field = fields.get("base_model")
+    if field is None or is_null(field.value):
+        return None
+    return models.reference(field)
+
+
+def _config(final: _Document, documents: list[_Document]) -> tuple[Setting, ...]:
+    """`config = …` where the saved merge wouldn't have the config of mergekit's choice anyway."""
+    by_name = {document.identifier: document for document in documents}
+
+    def donor(document: _Document) -> ExprSyntax | None:
+        return resolved(document.donor or document.value)
+
+    def resolved(expr: ExprSyntax | None) -> ExprSyntax | None:
+        """The reference that an expression's config comes from, stages looked through."""
+        found = first_model(expr)
+        if isinstance(found, Name) and found.value in by_name:
+            return donor(by_name[found.value])
+        return found
+
+    def by_default(expr: ExprSyntax | None) -> ExprSyntax | None:
+        found = first_model(expr)
+        if isinstance(found, Name) and found.value in by_name:
+            return by_default(by_name[found.value].value)
+        return found
+
+    wanted = donor(final)
+    if wanted is None or wanted == by_default(final.value):
+        return ()
+    return (Setting("config", wanted, wanted.span, wanted.span),)
+
+
+def _round_stages(documents: list[_Document], final: _Document, options: YamlOptions) -> None:
     """Stages of another dtype than the result's are rounded; the others once, with the result.
 
     float32, which is computed in, is worth saying only where it becomes the result's.
     """
     for document in documents:
         value, dtype = document.value, document.dtype
-        if document is final or value is None or dtype is None or final.dtype == dtype:
+        if document is final or value is None or dtype is None:
+            continue
+        if final.dtype == dtype and not options.round_like_mergekit:
             continue
         if final.dtype is None or dtype != Name("float32", dtype.span):
             document.value = cast(value, dtype)
@@ -109,7 +182,7 @@ def _read_documents(reader: YamlReader) -> list[_Document]:
     documents: list[_Document] = []
     taken = set(_TAKEN)
     for root in roots:
-        fields = reader.fields(root, "a recipe", _KEYS)
+        fields = reader.fields(root, "a recipe", _KEYS, _IDLE)
         if not isinstance(root, yaml.MappingNode):
             continue
         name = reader.text(fields["name"].value) if "name" in fields else None
@@ -127,15 +200,6 @@ def _read_documents(reader: YamlReader) -> list[_Document]:
                 reader.span(field.value),
                 related=(Label(reader.span(first.value), "the first"),),
             )
-    unnamed = [document for document in documents if "name" not in document.fields]
-    for document in unnamed[1:]:
-        start = reader.span(document.node).start
-        problems.report(
-            "E0116",
-            "only one document of a file can be without a `name`",
-            Span(reader.source, start, start),
-            hint="`name: …` makes it a stage that the others can use as a model",
-        )
     return documents
 
 
@@ -199,7 +263,8 @@ def _statements(
         value, span = document.value, reader.span(document.node)
         assert value is not None  # else a problem was raised
         if document is not final or final.name in used:
-            place = reader.span(document.fields["name"].value)
+            named = document.fields.get("name")
+            place = span if named is None else reader.span(named.value)
             statements.append(Let(document.identifier, value, False, place, span))
     span = reader.span(final.node)
     if any(s.name == "dtype" and s.value == Name("float64", s.span) for s in settings):

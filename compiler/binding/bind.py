@@ -15,6 +15,7 @@ from ...grammar import parse
 from ...grammar.diagnostics import Diagnostics, SourceText, Span
 from ...grammar.syntax import For, Let, Recipe, Save, Statement
 from .bound import Bound, BoundExpr, Output, Source, Stage
+from .config_differences import warn_of_differences
 from .method_signatures import SIGNATURES
 from .model_references import References
 from .model_structure import children
@@ -70,6 +71,7 @@ def bind(
         _report_no_output(recipe, problems)
     finished = outputs.finish(catalog.recipe_folder, out, settings.dtype)
     _check_inputs(finished, references, problems)
+    warn_of_differences(finished, problems)
     problems.raise_errors()
     sources, stages = _reachable(finished)
     return Bound(
@@ -79,7 +81,7 @@ def bind(
         settings=settings,
         sources=sources,
         stages=stages,
-        warnings=tuple(problems.warnings),
+        warnings=(*(w for m in modules for w in m.recipe.warnings), *problems.warnings),
     )
 
 

@@ -186,7 +186,11 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class Output:
-    """A `save`: path is absolute; dtype None means the inputs' promoted dtype."""
+    """A `save`: path is absolute; dtype None means the inputs' promoted dtype.
+
+    config: the model whose config.json and small files the output has; None: its base, else its
+    first source (see `config_source`).
+    """
 
     value: BoundExpr
     path: Path
@@ -194,6 +198,7 @@ class Output:
     shard_bytes: int
     license: str | None
     span: Span
+    config: BoundExpr | None = None
 
 
 @dataclass(frozen=True, eq=False)

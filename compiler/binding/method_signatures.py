@@ -25,6 +25,8 @@ class _Signatures(Mapping[str, Signature]):
             columns=tuple(parameter.name for parameter in method.columns),
             settings=tuple(parameter.name for parameter in method.settings),
             defaults=defaults | dict(method.yaml),  # what YAML means by saying nothing
+            sources=method.sources,
+            kinds={parameter.name: parameter.kind for parameter in method.parameters},
         )
 
     def __iter__(self) -> Iterator[str]:

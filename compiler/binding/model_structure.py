@@ -12,7 +12,7 @@ from typing import Any
 from ...checkpoints.layers import Layers, LayerStack
 from ...grammar import for_language
 from ...grammar.diagnostics import Diagnostics
-from .bound import BoundExpr, Choice, Merge, Sliced, Source, Stack, Stage
+from .bound import BoundExpr, Choice, Merge, Output, Sliced, Source, Stack, Stage
 
 
 class Structures:
@@ -234,6 +234,11 @@ def first_source(expr: BoundExpr) -> Source:
             case Choice():
                 expr = expr.arms[0][1]
     return expr
+
+
+def config_source(output: Output) -> Source:
+    """The checkpoint whose config and small files an output has."""
+    return first_source(output.config or output.value)
 
 
 def is_delta(expr: BoundExpr) -> bool:

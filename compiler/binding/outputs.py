@@ -17,7 +17,7 @@ from .terms import Unknown, describe
 
 DEFAULT_SHARD_BYTES = 5_000_000_000
 DEFAULT_PATH = "merged"
-_SETTINGS = ("dtype", "shard", "tokenizer", "chat_template", "license")
+_SETTINGS = ("dtype", "shard", "config", "tokenizer", "chat_template", "license")
 _TOKENIZER_WORDS = ("union", "base")
 _TOKEN_BLOCKS = ("token", "force")
 
@@ -27,6 +27,7 @@ class _Asked:
     dtype: DType | None = None
     shard_bytes: int = DEFAULT_SHARD_BYTES
     license: str | None = None
+    config: BoundExpr | None = None
 
 
 class Outputs:
@@ -70,8 +71,9 @@ class Outputs:
         for value, path, asked, span in self._found:
             place = self._place(folder, path, out)
             if value is not None:
-                output = Output(value, place, asked.dtype, asked.shard_bytes, asked.license, span)
-                outputs.append(replace(output, dtype=asked.dtype or default_dtype))
+                dtype = asked.dtype or default_dtype
+                shard, license_, config = asked.shard_bytes, asked.license, asked.config
+                outputs.append(Output(value, place, dtype, shard, license_, span, config))
         self._check_collisions(outputs)
         return tuple(outputs)
 
@@ -140,6 +142,8 @@ class _SettingsReader:
                     asked = replace(asked, dtype=dtype)
                 case "shard":
                     asked = replace(asked, shard_bytes=self._shard(value))
+                case "config":
+                    asked = replace(asked, config=self._model(value, "what `config` is taken of"))
                 case "license":
                     asked = replace(asked, license=self._string("license", value))
                     message = "`license` has no effect yet: no model card is written"
@@ -157,6 +161,9 @@ class _SettingsReader:
                 case _:
                     self._report_unknown("save", setting, _SETTINGS)
         return asked
+
+    def _model(self, node: syntax.ExprSyntax, what: str) -> BoundExpr | None:
+        return self._expressions.expression(self._expressions.expect(node, ("model",), what))
 
     def _shard(self, node: syntax.ExprSyntax) -> int:
         value = self._expressions.evaluate(node)

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from ...checkpoints.checkpoint import Checkpoint
 from ...checkpoints.shard_layout import Layout
+from ...grammar import YamlOptions
 from ...grammar.diagnostics import Diagnostic, ResourceError, SourceText
 from ...quantities import binary_size, count
 from ..binding.bound import Bound
@@ -55,6 +56,7 @@ class Request:
     overrides: Mapping[str, str]
     out: str | None
     optimise: int
+    yaml: YamlOptions
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,10 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ... import __version__
+from ...grammar import YamlOptions
 from ...grammar.diagnostics import Diagnostic, MergecError, RunError, SourceText
 from .. import compile_recipe
 from ..graph.graph import Invoke, Load, Write
@@ -50,6 +52,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "memory": plan.limit,
             "threads": plan.threads,
             "optimise": request.optimise,
+            "yaml": asdict(request.yaml),
         },
         "sources": [
             {
@@ -168,6 +171,7 @@ def _recompiled(document: dict[str, Any], path: Path) -> Plan:
         threads=options["threads"],
         memory=options["memory"],
         optimise_level=options["optimise"],
+        yaml=YamlOptions(**options["yaml"]),
     )
     now = {ref: _identities(ref, plan) for ref in plan.bound.sources}
     for source in document["sources"]:

@@ -22,7 +22,7 @@ from ...checkpoints.small_files import readable_sidecars
 from ...grammar.diagnostics import CheckpointError, SourceText
 from ...ops.dtypes import DType
 from ..binding.bound import Bound, Output, Source
-from ..binding.model_structure import Structures, first_source, sources_of
+from ..binding.model_structure import Structures, config_source, sources_of
 from ..binding.stage_selection import output_name
 from ..graph.graph import Graph, Write
 from .output_config import WrittenTensor, output_config
@@ -81,7 +81,7 @@ def _small_files(
     output: Output, structures: Structures, tensors: list[WrittenTensor], layout: Layout
 ) -> Iterator[SmallFile]:
     """The shard index, config.json, and the base's tokenizer and other files."""
-    base = first_source(output.value).checkpoint
+    base = config_source(output).checkpoint
     if layout.index is not None:
         yield NewFile("model.safetensors.index.json", layout.index.encode())
     if base.config:

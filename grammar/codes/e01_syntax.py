@@ -222,4 +222,31 @@ CODES = (
         "In the `.merge` language a `match` needs a default, so the last value is made it.",
         "Correct it if there are tensors that no filter matches.",
     ),
+    Code(
+        "W0107",
+        "no effect in this place",
+        "mergekit knows the name and ignores it here, and so does mergec: the method doesn't use "
+        "it, or it stands on a level where nothing reads it.",
+        "Remove it, or move it where the hint says.",
+        "merge_method: passthrough\nmodels:\n  - model: a/one\n    parameters: {density: 0.5}",
+        "merge_method: passthrough\nmodels:\n  - model: a/one",
+        "yaml",
+    ),
+    Code(
+        "W0108",
+        "a key that nobody knows, let be",
+        "`--lax-yaml` was given.",
+        "Correct the key if it should have an effect.",
+    ),
+    Code(
+        "W0109",
+        "a document without a name",
+        "Of several documents one is saved, and the others are stages, which go by their names.",
+        "Name it with `name: …`.",
+        "merge_method: passthrough\nmodels: [{model: a/one}]\n---\n"
+        "merge_method: passthrough\nmodels: [{model: merge-1}]",
+        "name: first\nmerge_method: passthrough\nmodels: [{model: a/one}]\n---\n"
+        "merge_method: passthrough\nmodels: [{model: first}]",
+        "yaml",
+    ),
 )

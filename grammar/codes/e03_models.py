@@ -197,4 +197,22 @@ CODES = (
         'save stack { "a/one"[4:4] } to "./out"',
         'save stack { "a/one"[0:4] } to "./out"',
     ),
+    Code(
+        "W0301",
+        "the configs of the inputs differ",
+        "What a config says of rotary embeddings, norms, heads or the vocabulary belongs to the "
+        "weights, and the output has one config for all of them.",
+        'Check that these models go together; `config = "…"` of a `save` says whose is taken.',
+    ),
+    Code(
+        "W0302",
+        "a SLERP whose base is neither of its sources",
+        "mergekit computed such recipes before 22 January 2024, with the second source at t = 0.",
+        "Name one of the two as `base_model`: it is the model at t = 0.",
+        "merge_method: slerp\nbase_model: c/base\nmodels: [{model: a/one}, {model: b/two}]\n"
+        "parameters: {t: 0.3}",
+        "merge_method: slerp\nbase_model: b/two\nmodels: [{model: a/one}, {model: b/two}]\n"
+        "parameters: {t: 0.3}",
+        "yaml",
+    ),
 )

@@ -6,9 +6,14 @@ import pytest
 from mergec.grammar import Signature, Signatures
 
 _TIES = ("weight", "density"), ("lambda", "normalize", "rescale")
+_KINDS = {
+    **dict.fromkeys(("weight", "density", "lambda", "t", "scale"), "number"),
+    **dict.fromkeys(("normalize", "nuslerp_flatten"), "boolean"),
+    "rescale": "choice",
+}
 _SIGNATURES = {
-    "linear": Signature("unused", ("weight",), ("normalize",), {"normalize": True}),
-    "slerp": Signature("first", (), ("t",), {}),
+    "linear": Signature("unused", ("weight",), ("normalize",), {"normalize": True}, kinds=_KINDS),
+    "slerp": Signature("first", (), ("t",), {}, (2, 2), _KINDS),
     "nuslerp": Signature("optional", ("weight",), ("nuslerp_flatten",), {"nuslerp_flatten": True}),
     "task_arithmetic": Signature("required", ("weight",), ("lambda",), {"lambda": 1.0}),
     "ties": Signature("required", *_TIES, {"density": 1.0, "rescale": "none"}),

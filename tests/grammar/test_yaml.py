@@ -211,7 +211,6 @@ def test_rescale_is_a_rule(
 @pytest.mark.parametrize(
     ("method", "base", "models", "expected"),
     [
-        ("linear", "c", "ab", 'linear { "a", "b", "c" }'),
         ("linear", "a", "ab", 'linear { "a", "b" }'),
         ("slerp", "b", "ab", 'slerp { "b", "a" }'),
         ("slerp", "b", "a", 'slerp { "b", "a" }'),

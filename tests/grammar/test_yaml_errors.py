@@ -32,7 +32,6 @@ CASES = [
     (L + "models: []\n", "E0114", 2, 9, "at least one item"),
     (L + "models:\n  - a\n", "E0114", 3, 5, "a source must be a mapping"),
     (L + "models:\n  - parameters: {weight: 1}\n", "E0114", 3, 5, "needs a `model`"),
-    (L + "models: [{model: a, weight: 1}]\n", "E0113", 2, 21, "put it under `parameters`"),
     (L + "models: [{model: a+b+c}]\n", "E0114", 2, 18, "isn't a model reference"),
     (L + "models: [{model: {lora: x}}]\n", "E0114", 2, 18, "needs a `model`"),
     (L + "models: [{model: {model: {revision: x}}}]\n", "E0114", 2, 26, "needs a `path`"),
@@ -41,7 +40,6 @@ CASES = [
     (L + M + "parameters: 3\n", "E0114", 3, 13, "must be a mapping"),
     (L + M + "parameters: {weight: {a: 1}}\n", "E0114", 3, 22, "a list of `filter` and `value`"),
     (L + M + "parameters: {weight: }\n", "E0114", 3, 21, "has no value"),
-    (L + M + "parameters: {weight: []}\n", "E0114", 3, 22, "empty list"),
     (L + M + "parameters: {weight: [[1]]}\n", "E0114", 3, 23, "must be a value"),
     (L + M + "parameters: {weight: [{filter: x}]}\n", "E0114", 3, 23, "needs a `value`"),
     (L + M + "parameters: {weight: [{fliter: x, value: 1}]}\n", "E0113", 3, 24, "did you mean"),
@@ -49,13 +47,6 @@ CASES = [
     (L + M + "parameters: {weight: 010}\n", "E0114", 3, 22, "octal"),
     (L + M + "parameters: {weight: .inf}\n", "E0114", 3, 22, "isn't a number"),
     (L + M + "parameters: {weight: 1e999}\n", "E0114", 3, 22, "too large"),
-    (
-        L + "models: [{model: a, parameters: {normalize: true}}]\n",
-        "E0305",
-        2,
-        34,
-        "one value for the whole merge",
-    ),
     ("merge_method: ties\n" + M, "E0303", 1, 15, "`ties` needs a `base_model`"),
     ("merge_method: slerp\n" + M, "E0303", 1, 15, "the model at t = 0"),
     (L + "slices: [{}]\n", "E0114", 2, 10, "needs `sources`"),
@@ -95,7 +86,6 @@ CASES = [
     (L + M + "tokenizer: base\ntokenizer_source: base\n", "E0115", 4, 1, "exclude each other"),
     (L + M + "tokenizer: {tokens: {x: {}}}\n", "E0114", 3, 25, "needs a `source`"),
     (L + M + "tokenizer: {pad_to_multiple_of: -1}\n", "E0114", 3, 33, "whole number above 0"),
-    (L + M + "---\n" + L + M, "E0116", 4, 1, "without a `name`"),
     (f"name: s\n{L}{M}---\nname: s\n{L}{M}", "E0116", 5, 7, "two stages are called `s`"),
     (
         f"name: s\n{L}models: [{{model: t}}]\n---\nname: t\n{L}models: [{{model: s}}]\n",
@@ -132,8 +122,8 @@ models:
   - model: a
     parameters: {weigth: 1}
   - modle: b
-parameters: {t: [}
-""".replace("[}", "1}")
+parameters: {tt: 1}
+"""
     found = errors(text, signatures).diagnostics
     assert [(d.code, d.span.line) for d in found if d.span] == [
         ("E0113", 1),
