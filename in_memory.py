@@ -12,12 +12,14 @@ from typing import Any, Literal
 import torch
 
 from .checkpoints.layers import Layers
+from .compiler.binding.call_checks import check_base, check_count
+from .compiler.binding.python_values import Values, bind_values, not_a_model
 from .grammar.diagnostics import Diagnostic, Diagnostics, RecipeError, did_you_mean
 from .ops.dtypes import BY_NAME, promote
 from .ops.eager import EagerRandom, is_finite
 from .ops.method import ZERO, Call, Method, find_method, method_names
 from .ops.method_error import MethodError
-from .ops.parameters import Parameter, Value
+from .ops.parameters import Parameter
 from .ops.random_bits import stream_key
 
 __all__ = ["merge"]
@@ -43,7 +45,10 @@ def merge(
     model, for a method that has one. seed: of a method that draws random masks. nonfinite: whether
     NaN or infinity in an input is an error.
     parameters: the method's columns, each a list with one value per model or one value for all (a
-    column of models is a list of state dicts), and its settings. `mergec methods NAME` lists them;
+    column of models is a list of state dicts), and its settings. A value is a number, a truth value
+    or a word; a list, which is a gradient over the layers (for a column within the list of the
+    models' values); or a dict of patterns of tensor names, the first that matches, `"_"` the
+    default: `t={"self_attn": [0, 0.5, 1], "_": 0.5}`. `mergec methods NAME` lists the parameters;
     `lambda` is a word of Python: write `lambda_`.
 
     Every tensor is computed in float32 and rounded once to the dtype that its inputs promote to;
@@ -51,18 +56,23 @@ def merge(
     must be the same in all models, and are copied. The result shares no memory with the inputs, and
     has the order of the base's names, else of the first model's.
 
-    Raises RecipeError with all that is wrong: E0201 (unknown method), E0301 (number of models),
-    E0302 (a parameter without a value), E0303 (base), E0304 (unknown parameter), E0306 (a value out
-    of bounds), E0309 (values that the method can't compute with), E0311, E0318, E0319 (models that
-    don't fit each other: names, shapes, integer tensors), E0608 (NaN or infinity).
+    Raises RecipeError with all that is wrong: E0201 (unknown method), E0211 (seed, nonfinite),
+    E0301 (number of models), E0303, E0322 (base), E0302, E0304 to E0308 (parameters),
+    E0309 (values that the method can't compute with), E0311, E0318, E0319 (models that don't fit
+    each other: names, shapes, integer tensors), E0325 (not a value for each model), E0327 (not a
+    model), E0608 (NaN or infinity).
     """
     found = find_method(method)
     if found is None:
         hint = did_you_mean(method, method_names()) or f"methods: {', '.join(method_names())}"
         raise RecipeError.of("E0201", f"unknown method `{method}`", hint=hint)
     problems = Diagnostics()
-    _check_models(found, len(models), base is not None, problems)
-    values = _Values(found, len(models), parameters, problems)
+    _check_call(seed, nonfinite, problems)
+    _check_models(models, base, problems)
+    problems.raise_errors()
+    check_count(found.name, len(models), found.sources, problems)
+    check_base(found, base is not None, problems, None, ("give `base=…`", "model"))
+    values = bind_values(found, len(models), parameters, problems)
     names = _names(models, base, problems)
     _check_beside(values, names, problems)
     problems.raise_errors()
@@ -79,19 +89,24 @@ def merge(
     return {name: tensor for name, tensor in result.items() if tensor is not None}
 
 
-def _check_models(method: Method, count: int, has_base: bool, problems: Diagnostics) -> None:
-    fewest, most = method.sources
-    if count < fewest or (most is not None and count > most):
-        wanted = f"{fewest}" if fewest == most else f"at least {fewest}"
-        message = f"`{method.name}` merges {wanted} models, found {count or 'none'}"
-        problems.report("E0301", message)
-    if has_base and method.base not in ("required", "optional"):
-        hint = "if it should be merged, make it one of the models"
-        if method.base == "first":
-            hint = "its first model takes that part"
-        problems.report("E0322", f"`{method.name}` has no base", hint=hint)
-    elif not has_base and method.base == "required":
-        problems.report("E0303", f"`{method.name}` needs a base model", hint="give `base=…`")
+def _check_call(seed: object, nonfinite: object, problems: Diagnostics) -> None:
+    if nonfinite not in ("error", "allow"):
+        message = f"`nonfinite` must be one of error, allow, found {nonfinite!r}"
+        problems.report("E0211", message)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
+        problems.report("E0211", f"`seed` must be a whole number from 0, found {seed!r}")
+
+
+def _check_models(
+    models: Sequence[StateDict], base: StateDict | None, problems: Diagnostics
+) -> None:
+    """Reports E0327 for what is no mapping of names to tensors of a dtype that mergec knows."""
+    given = {f"model {number}": model for number, model in enumerate(models)}
+    for called, model in (given if base is None else {"the base": base} | given).items():
+        problem = not_a_model(model)
+        if problem is not None:
+            hint = "a model is a mapping of names to tensors, as `model.state_dict()` gives it"
+            problems.report("E0327", f"{called} {problem}", hint=hint)
 
 
 def _names(models: Sequence[StateDict], base: StateDict | None, problems: Diagnostics) -> list[str]:
@@ -105,7 +120,7 @@ def _names(models: Sequence[StateDict], base: StateDict | None, problems: Diagno
     return [name for name in union if all(name in model for model in inputs.values())]
 
 
-def _check_beside(values: _Values, names: Sequence[str], problems: Diagnostics) -> None:
+def _check_beside(values: Values, names: Sequence[str], problems: Diagnostics) -> None:
     """Models beside the sources have the sources' tensors, unless they may lack some."""
     for parameter, given in values.beside.items():
         if parameter.required:
@@ -132,88 +147,10 @@ def _some(names: Sequence[str]) -> tuple[str, ...]:
     return (*names[:_LISTED], *more)
 
 
-class _Values:
-    """A call's parameters, checked: each source's columns and the settings, complete.
-
-    beside: the models of each column of models, one per source; none where it isn't given.
-    """
-
-    def __init__(
-        self, method: Method, count: int, given: Mapping[str, Any], problems: Diagnostics
-    ) -> None:
-        self._problems = problems
-        values = {self._known(name, method): value for name, value in given.items()}
-        rows: list[dict[str, Value]] = [{} for _ in range(count)]
-        self.beside: dict[Parameter, Sequence[StateDict]] = {}
-        for parameter in method.columns:
-            if parameter.kind == "model":
-                self.beside[parameter] = self._models(parameter, count, values)
-                continue
-            column = self._column(parameter, count, values)
-            for row, value in zip(rows, column, strict=True):
-                row[parameter.name] = value
-        self.columns = tuple(rows)
-        self.settings = {p.name: self._one(p, values) for p in method.settings}
-
-    def _known(self, python_name: str, method: Method) -> str:
-        name = python_name.rstrip("_")
-        known = [p.name for p in method.parameters if not p.filled]
-        if name not in known:
-            hint = did_you_mean(name, known)
-            hint = hint or (f"parameters: {', '.join(known)}" if known else "it has none")
-            message = f"`{method.name}` has no parameter `{python_name}`"
-            self._problems.report("E0304", message, hint=hint)
-        return name
-
-    def _models(
-        self, parameter: Parameter, count: int, values: Mapping[str, Any]
-    ) -> Sequence[StateDict]:
-        given = values.get(parameter.name)
-        if given is None:
-            if parameter.required:
-                self._problems.report("E0302", f"`{parameter.name}` has no value")
-            return ()
-        fits = isinstance(given, (list, tuple)) and len(given) == count
-        if not fits or not all(isinstance(model, Mapping) for model in given):
-            message = f"`{parameter.name}` must be a list of {count} state dicts"
-            self._problems.report("E0325", message, hint="one for each model")
-            return ()
-        models: Sequence[StateDict] = given
-        return models
-
-    def _column(self, parameter: Parameter, count: int, values: Mapping[str, Any]) -> list[Value]:
-        given = values.get(parameter.name, parameter.default)
-        if not isinstance(given, (list, tuple)):
-            return [self._one(parameter, values)] * count
-        if len(given) != count:
-            message = f"`{parameter.name}` has {len(given)} values for {count} models"
-            self._problems.report("E0325", message, hint="one value each, or one for all")
-            return [None] * count
-        return [self._checked(parameter, value) for value in given]
-
-    def _one(self, parameter: Parameter, values: Mapping[str, Any]) -> Value:
-        if parameter.name not in values and parameter.required:
-            self._problems.report("E0302", f"`{parameter.name}` has no value")
-            return None
-        return self._checked(parameter, values.get(parameter.name, parameter.default))
-
-    def _checked(self, parameter: Parameter, value: Any) -> Value:
-        if parameter.switch is not None and isinstance(value, bool):
-            value = parameter.switch.true if value else parameter.switch.false
-        refusal = parameter.refusal(value)
-        if refusal is not None:
-            near = did_you_mean(value, parameter.choices) if isinstance(value, str) else None
-            message = f"`{parameter.name}` {refusal}, found {value!r}"
-            self._problems.report("E0306", message, hint=near)
-            return None
-        checked: Value = value
-        return checked
-
-
 class _Merger:
     """One method with its parameters, applied tensor by tensor."""
 
-    def __init__(self, method: Method, values: _Values, layers: Layers, seed: int) -> None:
+    def __init__(self, method: Method, values: Values, layers: Layers, seed: int) -> None:
         self._method = method
         self._values = values
         self._layers = layers
@@ -297,15 +234,15 @@ class _Merger:
         first: dict[int, int] = {}
         identities = iter([first.setdefault(id(x), i) for i, x in enumerate(tensors)])
         sources = tuple(next(identities) for _ in range(count))
-        columns = self._values.columns
+        position = self._position(name)
+        columns, settings = self._values.at(name, position, self._depth(name))
         for parameter in self._values.beside:
             given = parameter in beside
             columns = tuple(
                 row | {parameter.name: next(identities) if given else None} for row in columns
             )
-        settings = dict(self._values.settings)
         if self._method.position is not None:
-            settings[self._method.position.name] = self._position(name)
+            settings[self._method.position.name] = position
         keys = tuple(stream_key(self._seed, self._method.name, i, name) for i in range(count))
         return Call(
             sources=sources,
@@ -315,6 +252,11 @@ class _Merger:
             keys=keys if self._method.random else (),
             rounded=tuple(str(x.dtype).removeprefix("torch.") for x in tensors[:count]),
         )
+
+    def _depth(self, name: str) -> int | None:
+        """How many layers there are, where a tensor is one of a layer's."""
+        place = self._layers.locate(name)
+        return None if place is None else self._layers.stacks[place.stack].count
 
     def _position(self, name: str) -> float:
         """Where a tensor's layer stands among the layers, 0 to 1; outside them 0."""

@@ -41,7 +41,7 @@ def check_rules(recipe: Recipe, problems: Diagnostics) -> None:
             )
     for node in _walk(recipe.statements):
         if isinstance(node, Match):
-            _check_match(node, problems)
+            check_match(node, problems)
         elif isinstance(node, Block):
             _check_block(node, problems)
         elif isinstance(node, RowSyntax):
@@ -70,7 +70,8 @@ def _walk(node: object) -> Iterator[object]:
                 yield from _walk(getattr(node, field.name))
 
 
-def _check_match(match: Match, problems: Diagnostics) -> None:
+def check_match(match: Match, problems: Diagnostics) -> None:
+    """Reports E0106 for a `match` without a default, and E0120 for an arm after it."""
     defaults = [i for i, arm in enumerate(match.arms) if arm.pattern.kind == "default"]
     if not defaults:
         problems.report(

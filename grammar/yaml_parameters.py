@@ -13,13 +13,13 @@ first:
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import yaml
 
 from .diagnostics import Span, did_you_mean
+from .patterns import containing
 from .signature import Signature
 from .syntax import Arm, Boolean, ExprSyntax, List, Match, Name, Number, Pattern, Setting, String
 from .tokens import is_dotted_name
@@ -32,6 +32,7 @@ _RESCALE = {True: "l1", False: "none"}
 # It takes these for booleans, as pydantic does, in any case of letters.
 _WORDS = (("0", "off", "f", "false", "n", "no"), ("1", "on", "t", "true", "y", "yes"))
 _TRUTH = {word: bool(truth) for truth, words in enumerate(_WORDS) for word in words}
+_PERCENT = 2  # a density from here on was likely meant in percent, and is refused
 # What its methods take, or took once: a recipe may give any of them to any method.
 MERGEKIT_PARAMETERS = frozenset(
     (
@@ -203,7 +204,7 @@ class ParameterReader:
         elif is_dotted_name(text):
             pattern = Pattern("word", text, span)
         else:
-            pattern = Pattern("glob", f"*{glob.escape(text)}*", span)
+            pattern = Pattern("glob", containing(text), span)
         return (Arm(pattern, value, span),)
 
     def _value(self, name: str, node: yaml.Node) -> ExprSyntax | None:
@@ -227,6 +228,10 @@ class ParameterReader:
             value = _TRUTH.get(str(value).lower(), value)
         elif isinstance(value, bool) and kind in ("number", "integer"):
             value = int(value)  # as mergekit counts
+        elif name == "density" and isinstance(value, int | float) and 1 < value < _PERCENT:
+            message = f"`density` of {value:g} keeps everything, as 1 does"
+            self.reader.problems.report("W0107", message, span)
+            value = 1
         if isinstance(value, bool):
             return Name(_RESCALE[value], span) if name == "rescale" else Boolean(value, span)
         if isinstance(value, int | float):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
@@ -114,13 +115,36 @@ class Parameter:
             return None if self.default is None else "must be a number"
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return "must be a number"
+        if not _is_finite(value):
+            return "must be finite"
         if self.kind == "integer" and value != int(value):
             return "must be a whole number"
         return None if self.bounds.admits(value) else f"must be {self.bounds.demand}"
 
+    def nearest(self, value: Value) -> float | None:
+        """What a number out of bounds was likely meant as: 50 as 0.5, where 50 % may stand."""
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return None
+        percent = value / 100
+        meant = self.bounds.high is not None and 2 <= value <= 100 and self.bounds.admits(percent)
+        return percent if meant else None
+
+    def normal(self, value: Value) -> Value:
+        """A value that isn't refused, equal numbers as one: 1 and 1.0 are no two."""
+        if value is None or self.kind in ("boolean", "choice"):
+            return value
+        return float(value) if self.kind == "number" else int(value)
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False
+
 
 Weight = Annotated[Scalar, Bounds()]
-Density = Annotated[Scalar, Bounds(0.0, None)]
+Density = Annotated[Scalar, Bounds(0.0, 1.0)]
 Factor = Annotated[Scalar, Bounds()]
 Position = Annotated[Scalar, FromLayers()]
 """Where the tensor's layer stands among the model's layers, 0 to 1; outside the layers 0."""

@@ -6,9 +6,7 @@ tensors aren't looked at yet; that is `lower`.
 
 from __future__ import annotations
 
-import fnmatch
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +14,7 @@ from typing import Literal, TypeAlias
 
 from ...checkpoints.checkpoint import Checkpoint
 from ...grammar.diagnostics import Diagnostic, SourceText, Span
+from ...grammar.patterns import Test, is_relative, name_test
 from ...grammar.syntax import Pattern
 from ...ops.dtypes import DType, float32
 from ...ops.method import Method
@@ -47,15 +46,16 @@ class Matcher:
 
     pattern: Pattern
 
+    def matches(self, name: str, depth: int | None = None) -> bool:
+        """Whether a tensor's name is matched; depth: the number of layers of its model."""
+        return self._test(depth if self._relative else None)(name)
+
     @cached_property
-    def matches(self) -> Callable[[str], bool]:
-        text = self.pattern.text
-        if self.pattern.kind == "default":
-            return lambda name: True
-        if self.pattern.kind == "word":
-            return lambda name: text in name
-        compiled = re.compile(fnmatch.translate(text)).match
-        return lambda name: compiled(name) is not None
+    def _relative(self) -> bool:
+        return self.pattern.kind == "glob" and is_relative(self.pattern.text)
+
+    def _test(self, depth: int | None) -> Test:
+        return name_test(self.pattern.kind, self.pattern.text, depth)
 
 
 @dataclass(frozen=True)
@@ -73,14 +73,15 @@ class Uncovered(Exception):
     """No arm of a `match` matches a tensor's name."""
 
 
-def evaluate(setting: Setting, name: str, position: float) -> Value:
+def evaluate(setting: Setting, name: str, position: float, depth: int | None = None) -> Value:
     """A parameter's value for a tensor: its name picks the arm, its layer's position the knot.
 
+    depth: the number of layers, for patterns that count from the end.
     Raises Uncovered where no arm matches.
     """
     if isinstance(setting, ByName):
         for matcher, value in setting.arms:
-            if matcher.matches(name):
+            if matcher.matches(name, depth):
                 return value.at(position) if isinstance(value, Gradient) else value
         raise Uncovered(name)
     return setting.at(position) if isinstance(setting, Gradient) else setting

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from ...grammar import is_yaml, syntax
 from ...grammar.diagnostics import Diagnostics, Label, did_you_mean
+from ...grammar.patterns import check_pattern
 from ...ops.dtypes import DTYPES
 from .bound import BoundExpr, Choice, Matcher, Sliced
 from .merge_blocks import Blocks
@@ -191,7 +192,11 @@ class Expressions:
         for arm in node.arms:
             pattern = arm.pattern
             if pattern.kind == "glob":
-                pattern = replace(pattern, text=self._interpolate(pattern.text, pattern) or "")
+                pattern = replace(pattern, text=self._interpolate(pattern.text, pattern) or "*")
+                if (problem := check_pattern(pattern)) is not None:
+                    hint = "`mergec explain E0125` shows what a pattern may hold"
+                    self.problems.report("E0125", problem, pattern.span, hint=hint)
+                    pattern = replace(pattern, text="*")
             arms.append((replace(arm, pattern=pattern), self.evaluate(arm.value, words)))
         if any(isinstance(value, Unknown) for _, value in arms):
             return Unknown(node.span)

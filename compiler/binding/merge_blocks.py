@@ -12,6 +12,7 @@ from ...ops import delta_arithmetic as arithmetic
 from ...ops.method import Method, find_method, method_names
 from ...ops.parameters import Parameter
 from .bound import BoundExpr, Merge, MergeInput, Stack
+from .call_checks import check_base, check_count
 from .parameter_values import ParameterBinder, Parameters
 from .terms import ExprKind, Resolved, Term, Unknown, describe
 
@@ -103,24 +104,18 @@ class Blocks:
     def _base(self, block: syntax.Block, method: Method) -> tuple[BoundExpr | None, bool]:
         """The base, and whether it's as the method wants it and known."""
         setting = next((s for s in block.settings if s.name == "base"), None)
-        name = method.name
-        if setting is None:
-            if method.base == "required":
-                message = f"`{name}` needs a base model"
-                place = block.name_span
-                hint = for_language(place, 'add `base = "…"`', "`base_model: …` names it")
-                self._problems.report("E0303", message, place, hint=hint)
-            return None, method.base != "required"
-        base = self._evaluator.expression(
-            self._evaluator.expect(setting.value, ("model",), f"the base of `{name}`")
-        )
-        if method.base in ("required", "optional"):
-            return base, base is not None
-        hint = "if it should be merged, make it a source"
-        if method.base == "first":
-            hint = "its first source takes that part: write the base as the first source"
-        self._problems.report("E0322", f"`{name}` has no base", setting.name_span, hint=hint)
-        return None, False
+        base = None
+        if setting is not None:
+            what = f"the base of `{method.name}`"
+            base = self._evaluator.expression(
+                self._evaluator.expect(setting.value, ("model",), what)
+            )
+        place = block.name_span if setting is None else setting.name_span
+        how = for_language(place, 'add `base = "…"`', "`base_model: …` names it")
+        hints = (how, "source")
+        if not check_base(method, setting is not None, self._problems, place, hints):
+            return None, False
+        return base, setting is None or base is not None
 
     def _stack(self, block: syntax.Block) -> Term:
         inputs = [self._input(row, ("model",), "a slice of `stack`") for row in block.rows]
@@ -186,15 +181,10 @@ class Blocks:
         self, block: syntax.Block, fewest: int, most: int | None, verb: str, noun: str
     ) -> bool:
         count = len(block.rows)
-        if count >= fewest and (most is None or count <= most):
-            return True
-        wanted = f"{fewest}" if fewest == most else f"at least {fewest}"
-        several = "" if fewest == 1 else "s"
-        message = f"`{block.name}` {verb} {wanted} {noun}{several}, found {count or 'none'}"
         extra = most is not None and count > most
         place = block.rows[most].span if extra and most is not None else block.name_span
-        self._problems.report("E0301", message, place)
-        return False
+        bounds, words = (fewest, most), (verb, noun)
+        return check_count(block.name, count, bounds, self._problems, words=words, place=place)
 
 
 def _without_base(block: syntax.Block) -> syntax.Block:

@@ -6,7 +6,6 @@ value for the whole block (a setting). A column written as a setting holds for a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -171,9 +170,9 @@ class ParameterBinder:
     def _default(self, parameter: Parameter, place: Span) -> Setting:
         name = parameter.name
         if name in self.defaults:
-            return _normal(parameter, self.defaults[name])
+            return parameter.normal(self.defaults[name])
         if not parameter.required:
-            return _normal(parameter, parameter.default)
+            return parameter.normal(parameter.default)
         each = "each source of " if parameter.per_source else ""
         hint = for_language(
             place,
@@ -249,19 +248,21 @@ def _plain(parameter: Parameter, value: Resolved, place: Span, problems: Diagnos
         found = value.value
         if isinstance(found, bool) and parameter.switch is not None:
             found = parameter.switch.true if found else parameter.switch.false
-        refusal = parameter.refusal(found) or _too_large(found)
+        refusal = parameter.refusal(found)
     elif isinstance(value, Unknown):
         return None
     else:
         found, refusal = None, f"must be {_expected(parameter)}"
     if refusal is None:
-        return _normal(parameter, found)
+        return parameter.normal(found)
     shown = describe(value)
     if isinstance(value, syntax.Number):
         shown = f"{value.value}"
     elif isinstance(found, str) and parameter.kind == "choice":
         shown = f"`{found}`"
     near = nearest(found, parameter.choices) if isinstance(found, str) else None
+    if (meant := parameter.nearest(found)) is not None:
+        near = f"{meant:g}"
     problems.report(
         "E0306",
         f"`{parameter.name}` {refusal}, found {shown}",
@@ -269,21 +270,6 @@ def _plain(parameter: Parameter, value: Resolved, place: Span, problems: Diagnos
         hint=f"did you mean `{near}`?" if near else None,
     )
     return None
-
-
-def _too_large(value: Plain) -> str | None:
-    try:
-        finite = not isinstance(value, float | int) or math.isfinite(value)
-    except OverflowError:
-        finite = False
-    return None if finite else "must be finite"
-
-
-def _normal(parameter: Parameter, value: Plain) -> Plain:
-    """Equal numbers are one value: 1 and 1.0 don't tell two merges apart."""
-    if value is None or parameter.kind in ("boolean", "choice"):
-        return value
-    return float(value) if parameter.kind == "number" else int(value)
 
 
 def _expected(parameter: Parameter) -> str:

@@ -24,7 +24,7 @@ class Findings:
         self._differing: dict[Merge, list[str]] = defaultdict(list)
         self._uncovered: dict[tuple[Span, str], list[str]] = defaultdict(list)
         self._matched: dict[Span, set[Matcher]] = defaultdict(set)
-        self._tried: dict[ByName, dict[str, None]] = {}
+        self._tried: dict[ByName, dict[str, int | None]] = {}
 
     def missing(self, merge: Merge, name: str, lacking: Sequence[BoundExpr]) -> None:
         """A merge's input has no such tensor."""
@@ -45,9 +45,9 @@ class Findings:
         """No arm of a `match` covers a tensor."""
         self._uncovered[span, what].append(name)
 
-    def tried(self, setting: ByName, name: str) -> None:
-        """A `match` of values was asked for a name."""
-        self._tried.setdefault(setting, {})[name] = None
+    def tried(self, setting: ByName, name: str, depth: int | None) -> None:
+        """A `match` of values was asked for a name, in a model of so many layers."""
+        self._tried.setdefault(setting, {})[name] = depth
 
     def matched(self, span: Span, matcher: Matcher) -> None:
         """An arm of a `match` of models was taken."""

@@ -112,7 +112,7 @@ class _Lowering:
                 return self._stacked(expr, name, outer)
             case Choice():
                 for matcher, value in expr.arms:
-                    if matcher.matches(outer):
+                    if matcher.matches(outer, self._depth(expr, outer)):
                         self.findings.matched(expr.span, matcher)
                         return self.tensor(value, name, outer)
                 self.findings.uncovered(expr.span, "a model", outer)
@@ -372,15 +372,23 @@ class _Lowering:
         name: str,
         position: float,
     ) -> Any:
+        depth = None
         if isinstance(setting, ByName):
-            self.findings.tried(setting, name)
+            depth = self._depth(merge, name)
+            self.findings.tried(setting, name, depth)
         try:
-            return evaluate(setting, name, position)
+            return evaluate(setting, name, position, depth)
         except Uncovered:
             label = key if isinstance(key, str) else key[1]
             span = merge.spans.get(key, setting.span if isinstance(setting, ByName) else merge.span)
             self.findings.uncovered(span, label, name)
             return _MISSING
+
+    def _depth(self, expr: BoundExpr, name: str) -> int | None:
+        """How many layers there are where a tensor is one of a layer's."""
+        layers = self.structures.layers(expr)
+        place = layers.locate(name)
+        return None if place is None else layers.stacks[place.stack].count
 
     def _position(self, merge: Merge, name: str) -> float:
         """Where a tensor's layer stands among the merge's layers, 0 to 1; outside them 0."""

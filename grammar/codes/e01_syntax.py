@@ -211,6 +211,16 @@ CODES = (
         "yaml",
     ),
     Code(
+        "E0125",
+        "a pattern that can't be read",
+        "In a quoted pattern `*` and `?` stand for characters of one segment of a name, `**` for "
+        "any, and braces for a range of numbers (`{0..7}`, `{-4..-1}` from the end) or a list "
+        "(`{q,k,v}_proj`).",
+        "Write the signs that should mean themselves with two backslashes before them.",
+        'save slerp { "a/one", "b/two", t = match { "layers.{0..": 0, _: 1 } } to "./out"',
+        'save slerp { "a/one", "b/two", t = match { "layers.{0..3}": 0, _: 1 } } to "./out"',
+    ),
+    Code(
         "W0105",
         "a pattern that matches no tensor",
         "The value of this arm is used for nothing, most likely since the pattern is misspelt.",

@@ -198,6 +198,12 @@ CODES = (
         'save stack { "a/one"[0:4] } to "./out"',
     ),
     Code(
+        "E0327",
+        "not a model",
+        "`mergec.merge` takes models as mappings of names to torch tensors.",
+        "Give `model.state_dict()`, or what `safetensors.torch.load_file` returns.",
+    ),
+    Code(
         "W0301",
         "the configs of the inputs differ",
         "What a config says of rotary embeddings, norms, heads or the vocabulary belongs to the "

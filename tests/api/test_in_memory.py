@@ -122,7 +122,7 @@ def test_what_is_unchanged_is_copied(dicts):
         ("ties", 2, False, {"weight": 1}, ["E0303"]),
         ("slerp", 2, True, {"t": 0.5}, ["E0322"]),
         ("linear", 2, False, {}, ["E0302"]),
-        ("ties", 2, True, {"wieght": 1, "density": [1, 1, 1]}, ["E0304", "E0302", "E0325"]),
+        ("ties", 2, True, {"wieght": 1, "density": [1, 1, 1]}, ["E0325", "E0304", "E0302"]),
         ("ties", 2, True, {"weight": "a lot"}, ["E0306"]),
         ("ties", 2, True, {"weight": 1, "normalize": 3}, ["E0306"]),
         ("dare_ties", 2, True, {"weight": 1, "rescale": "l3"}, ["E0306"]),
@@ -151,3 +151,55 @@ def test_models_that_do_not_fit(dicts):
         assert [d.code for d in caught.value.diagnostics] == [code]
     with pytest.raises(RecipeError, match="the base lacks"):
         mergec.merge("ties", [a, b], base={"w": base["w"]}, weight=1)
+
+
+def test_gradients_and_matches_by_name():
+    names = [f"layers.{i}.{part}.w" for i in range(3) for part in ("attn", "mlp")]
+    zeros, ones = dict.fromkeys(names, torch.zeros(2)), dict.fromkeys(names, torch.ones(2))
+    t = {"attn": [0, 0.5, 1], "layers.{-1..-1}": 0.75, "_": 0.25}
+    merged = mergec.merge("slerp", [ones, {n: 2 * x for n, x in ones.items()}], t=t)
+    found = [round(float(merged[name][0]) - 1, 6) for name in names]
+    assert found == [0.0, 0.25, 0.5, 0.25, 1.0, 0.75]
+    merged = mergec.merge("linear", [zeros, ones], weight=[[1, 0], [0, 1]], normalize=False)
+    assert [float(merged[name][0]) for name in names] == [0.0, 0.0, 0.5, 0.5, 1.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "code"),
+    [
+        ({"weight": float("nan")}, "E0306"),
+        ({"weight": [1, float("inf")]}, "E0306"),
+        ({"weight": torch.ones(2)}, "E0306"),
+        ({"weight": 1, "normalize": [True, False]}, "E0307"),
+        ({"weight": {"mlp": {"a": 1}, "_": 1}}, "E0308"),
+        ({"weight": {"{0..": 1, "_": 1}}, "E0125"),
+        ({"weight": {"mlp": 1}}, "E0106"),
+        ({"weight": 1, "nonfinite": "maybe"}, "E0211"),
+        ({"weight": 1, "seed": -1}, "E0211"),
+        ({"weight": 1, "seed": 0.5}, "E0211"),
+    ],
+)
+def test_values_are_checked_as_a_recipe_s(dicts, parameters: dict[str, Any], code: str):
+    with pytest.raises(RecipeError) as caught:
+        mergec.merge("linear", dicts[:2], **parameters)
+    (problem,) = caught.value.diagnostics
+    assert problem.code == code
+    assert problem.span is None
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ([torch.ones(2)], "is a list, not a state dict"),
+        ({"w": [1.0, 2.0]}, "has a list at 'w', not a tensor"),
+        ({3: torch.ones(2)}, "has a tensor named 3, not by a string"),
+        ({"w": torch.ones(2, dtype=torch.complex64)}, "`w` of torch.complex64"),
+    ],
+)
+def test_what_is_not_a_model(dicts, model: Any, words: str):
+    with pytest.raises(RecipeError) as caught:
+        mergec.merge("linear", [dicts[0], model], weight=1)
+    (problem,) = caught.value.diagnostics
+    assert problem.code == "E0327"
+    assert problem.message.startswith("model 1 ")
+    assert words in problem.message

@@ -24,6 +24,7 @@ FOUND_IN_SEVERAL = {
     "E0109": "each front end, binding, and chains of stages",
     "E0112": "each front end",
     "E0115": "keys of a merge, keys of its output",
+    "E0125": "recipes, `mergec.merge`",
     "E0201": "each front end, `mergec methods`, `mergec.merge`",
     "E0203": "names, settings of the recipe",
     "E0204": "wherever a kind is wanted",

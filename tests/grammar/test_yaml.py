@@ -85,7 +85,7 @@ def test_slices_are_a_stack_of_merges(signatures: Signatures) -> None:
           slerp {
             "b"[6:8]
             "a"[4:6]
-            t = match { self_attn: [0, 0.5, 1], "*layers.0*": 1, _: 0.5 }
+            t = match { self_attn: [0, 0.5, 1], "**layers.0**": 1, _: 0.5 }
           }
         } to "x"
         """
@@ -155,8 +155,8 @@ def test_the_nearest_level_comes_first_in_a_match(signatures: Signatures) -> Non
     [
         ("[{filter: mlp, value: 0.5}]", "match { mlp: 0.5, _: 1.0 }"),  # the method's default
         ("[{filter: '*', value: 0.5}, {filter: mlp, value: 1}]", "0.5"),
-        ("[{filter: a*b, value: 0.5}, {value: 1}]", 'match { "*a[*]b*": 0.5, _: 1 }'),
-        ("[{filter: match, value: 0.5}, {value: 1}]", 'match { "*match*": 0.5, _: 1 }'),
+        ("[{filter: a*b, value: 0.5}, {value: 1}]", 'match { "**a\\\\*b**": 0.5, _: 1 }'),
+        ("[{filter: match, value: 0.5}, {value: 1}]", 'match { "**match**": 0.5, _: 1 }'),
         ("[{filter: q.weight, value: 1}, {value: 2}]", "match { q.weight: 1, _: 2 }"),
         ("'1e-5'", "1e-5"),
         ("1e-5", "1e-5"),
