@@ -17,6 +17,7 @@ from .grammar.expression_text import number
 from .grammar.tokens import SIZE_UNITS
 
 if TYPE_CHECKING:
+    from .runtime.backends import BackendName
     from .runtime.report import Report
     from .runtime.run import Watch
 
@@ -83,15 +84,15 @@ def run(
     memory: int | str | None = None,
     threads: int | None = None,
     watch: Watch | None = None,
-    backend: Literal["auto", "numba", "torch"] = "auto",
+    backend: BackendName = "auto",
     device: str = "cpu",
 ) -> Report:
     """Compute every output of a plan, or of a recipe that is compiled first as `compile` does.
 
     plan: a plan, the path of a `.mplan` file (see `read_plan`), or a recipe.
     watch: called about ten times a second with how far the run is (bytes, tensors). backend:
-    `numba` for generated kernels, `torch` for torch operations; `auto` is numba on the CPU where it
-    is installed. device: where tensors are computed, such as `cuda`; other than `cpu` needs torch.
+    `native` for generated machine code, `torch` for torch operations; `auto` is native on the CPU.
+    device: where tensors are computed, such as `cuda`; other than `cpu` needs torch.
 
     Nothing appears under an output's name before all of it is written. Raises what `compile` does,
     ResourceError E05xx (memory, disk, permissions) and RunError E06xx (reading or writing failed);

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from ..compiler.kernels.cache_folder import is_lasting
 from ..compiler.planning.plan import FIXED_BYTES, Plan
+from ..machine_code.cache_folder import is_lasting
 from ..quantities import binary_size, count, decimal_size, duration
 from ..runtime.report import Report, resident_bytes
 from ..views.columns import shortened, table

@@ -26,7 +26,7 @@ from ..views.graph_export import FORMATS
 from ..views.memory_text import frontier_text
 from ..views.plan_facts import FORMAT_VERSION, frontier, plan_json
 from ..views.plan_text import plan_text
-from ..views.schedule_text import kernels_text, schedule_text
+from ..views.schedule_text import assembly_text, kernels_text, llvm_text, schedule_text
 from ..views.syntax_text import syntax_text
 from .failure import show_diagnostics
 from .shared_options import RecipeOptions, file_argument, json_option, recipe_options
@@ -37,6 +37,8 @@ PHASES: dict[str, tuple[str, Callable[[Any], Iterator[str]]]] = {
     "optimized": ("optimized", print_graph),
     "schedule": ("schedule", schedule_text),
     "kernels": ("schedule", kernels_text),
+    "llvm": ("schedule", llvm_text),
+    "asm": ("schedule", assembly_text),
 }
 """What `--emit` can print: the phase whose result it is, and its text form."""
 

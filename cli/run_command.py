@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,7 +18,8 @@ from .plan_command import show_plan
 from .shared_options import RecipeOptions, file_argument, json_option, quiet_option, recipe_options
 from .signals import terminable
 
-Backend = Literal["auto", "numba", "torch"]
+if TYPE_CHECKING:
+    from ..runtime.backends import BackendName
 
 
 @click.command("run")
@@ -27,9 +28,9 @@ Backend = Literal["auto", "numba", "torch"]
 @click.option("-n", "--dry-run", is_flag=True, help="Only show the plan.")
 @click.option(
     "--backend",
-    type=click.Choice(["auto", "numba", "torch"]),
+    type=click.Choice(["auto", "native", "torch"]),
     default="auto",
-    help="Generated kernels (numba), or torch operations.",
+    help="Generated machine code, or torch operations.",
 )
 @click.option("--device", default="cpu", metavar="DEVICE", help="cpu, cuda, cuda:1, …")
 @json_option
@@ -37,7 +38,7 @@ Backend = Literal["auto", "numba", "torch"]
 def command(
     file: str,
     dry_run: bool,
-    backend: Backend,
+    backend: BackendName,
     device: str,
     as_json: bool,
     quiet: bool,
@@ -68,7 +69,7 @@ def command(
             click.echo(path)
 
 
-def execute(plan: Plan, backend: Backend, device: str, quiet: bool) -> Report:
+def execute(plan: Plan, backend: BackendName, device: str, quiet: bool) -> Report:
     """Run a plan with a display, warnings and a report on stderr, unless they aren't wanted."""
     logging.getLogger("mergec").setLevel(logging.ERROR if quiet else logging.WARNING)
     with terminable():

@@ -3,184 +3,303 @@
 Between near models the divergence is mostly rounding error, and that decides which elements a
 threshold keeps. So the operations are those that mergekit's users get from torch on a processor
 with AVX-512: the exponential of the SLEEF library (Shibata and Petrogalli, 2020: at most 1 ulp
-off), softmax sums in sixteen lanes, the divergence's sum in four times sixteen with a cascade. No
-operation is contracted or reordered, so that every processor gives the same bits. Loads numba.
+off), softmax sums in sixteen lanes, the divergence's sum in four times sixteen with a cascade. They
+are written as LLVM IR, on vectors of sixteen; no operation is contracted or reordered, so that
+every processor gives the same bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ctypes
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numba import njit
-from numba.core import types
-from numba.extending import intrinsic
+from llvmlite import ir
 
-F = np.float32
+from ..machine_code.cache import code_digest, find_code
+from ..machine_code.writing import (
+    F32,
+    F64,
+    I32,
+    I64,
+    POINTER,
+    CodeWriter,
+    Value,
+    integer,
+    new_function,
+    new_module,
+)
 
 LANES = 16
 _COLUMNS = 4  # of lanes that a sum adds up side by side
 _LEVELS = 4  # of its cascade
+_NARROW = 16  # rows that are shorter have sums of their own order
 
-_FLOOR = F(1e-8)  # added to every probability
-_PER_LN2 = F(1.4426950408889634)
-_LN2_HIGH, _LN2_LOW = F(0.693145751953125), F(1.428606765330187e-06)
-_E2, _E3, _E4 = F(0.5), F(0.16666667163372040), F(0.041666485369205475)
-_E5, _E6 = F(0.0083333607763051987), F(0.0013930435525253415)
-_E7 = F(0.00019852761761285365)
+_FLOOR = 1e-8  # added to every probability
+_PER_LN2 = 1.4426950408889634
+_LN2_HIGH, _LN2_LOW = 0.693145751953125, 1.428606765330187e-06
+_SERIES = (  # of the exponential, the highest power first
+    0.00019852761761285365,
+    0.0013930435525253415,
+    0.0083333607763051987,
+    0.041666485369205475,
+    0.16666667163372040,
+    0.5,
+)
+_UNDERFLOW, _LEAST_POWER = -104.0, -160.0
 _LN2 = 0.6931471805599453
-_HALF_SQRT = np.int32(0x3F3504F3)  # the bits of √½
+_HALF_SQRT = 0x3F3504F3  # the bits of √½
+_LOG_TERMS = 23  # the highest power of the logarithm's series
 
 
-def _compiled(function: Callable[..., Any]) -> Any:
-    try:
-        return njit(nogil=True, cache=True, error_model="numpy")(function)
-    except RuntimeError:  # no folder to keep what is compiled in
-        return njit(nogil=True, error_model="numpy")(function)
-
-
-def _fused(typingctx: Any, x: Any, y: Any, z: Any) -> Any:
-    """x·y + z, rounded once."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.fma(*args)
-
-    return types.float32(types.float32, types.float32, types.float32), generate
-
-
-_fma: Any = intrinsic(_fused)
-
-
-@_compiled
-def row_divergences(x: Any, base: Any, result: Any) -> None:
-    """Σ p log(p/q) of each row's softmax p and q of x and base, all float32; result: (rows, 1)."""
+def row_divergences(x: Any, base: Any) -> Any:
+    """Σ p log(p/q) of each row's softmax p and q of x and base, contiguous float32: (rows, 1)."""
     rows, columns = x.shape
-    p, q = np.empty(columns, F), np.empty(columns, F)
-    powers = np.empty(columns, np.int32), np.empty(columns, np.int32)
-    sums = np.empty((_LEVELS, _COLUMNS, LANES), F)
-    for row in range(rows):
-        _softmax(x[row], p, powers)
-        _softmax(base[row], q, powers)
-        for j in range(columns):
-            p[j] += _FLOOR
-            q[j] = p[j] / (q[j] + _FLOOR)
-        _logarithm(q, powers)
-        for j in range(columns):
-            q[j] *= p[j]
-        result[row, 0] = _cascade(q, sums)
+    result = np.zeros((rows, 1), np.float32)
+    if columns:
+        padded = -(-columns // LANES) * LANES
+        room = np.empty(2 * padded, np.float32)
+        steps = columns // LANES // _COLUMNS
+        power = max(4, max(0, steps - 1).bit_length() // _LEVELS)
+        arrays = (array.ctypes.data for array in (x, base, result, room))
+        _compiled()(*arrays, rows, columns, padded, power)
+    return result
 
 
-@_compiled
-def _softmax(x: Any, result: Any, powers: Any) -> None:
-    first, second = powers
-    scale, again = first.view(F), second.view(F)
-    top = x[0]
-    for j in range(len(x)):
-        top = max(top, x[j])
-    for j in range(len(x)):
-        d = x[j] - top
-        n = np.rint(d * _PER_LN2)
-        s = _fma(n, -_LN2_LOW, _fma(n, -_LN2_HIGH, d))
-        u = _fma(_fma(_fma(_fma(_fma(_E7, s, _E6), s, _E5), s, _E4), s, _E3), s, _E2)
-        u = F(1.0) + _fma(s * s, u, s)
-        power = np.int32(max(n, F(-160.0)))
-        first[j] = ((power >> 1) + 127) << 23
-        second[j] = ((power - (power >> 1)) + 127) << 23
-        result[j] = F(0.0) if d < F(-104.0) else u
-    for j in range(len(x)):
-        result[j] = result[j] * scale[j] * again[j]
-    inverse = F(1.0) / _in_lanes(result)
-    for j in range(len(x)):
-        result[j] *= inverse
+@cache
+def _compiled() -> Any:
+    engine = find_code(code_digest(Path(__file__).read_bytes()), _module)
+    address, count = ctypes.c_void_p, ctypes.c_int64
+    function = ctypes.CFUNCTYPE(None, *[address] * 4, *[count] * 4)(
+        engine.get_function_address("rows")
+    )
+    return lambda *arguments, engine=engine: function(*arguments)  # the engine owns the code
 
 
-@_compiled
-def _in_lanes(values: Any) -> Any:
-    """Element j is added to lane j mod 16, then lanes by halves; a short row from left to right."""
-    count = len(values)
-    lanes = np.zeros(LANES, F)
-    if count < LANES:
-        total = values[0]
-        for j in range(1, count):
-            total += values[j]
-        return total
-    for first in range(0, count - count % LANES, LANES):
-        for lane in range(LANES):
-            lanes[lane] += values[first + lane]
-    for lane in range(count % LANES):
-        lanes[lane] += values[count - count % LANES + lane]
-    width = LANES // 2
-    while width:
-        for lane in range(width):
-            lanes[lane] += lanes[lane + width]
-        width //= 2
-    return lanes[0]
+def _module() -> str:
+    """(x, base, result, room, rows, columns, padded columns, power of a cascade's level)."""
+    module = new_module("divergence")
+    softmax = _softmax(module)
+    cascade = _cascade(module)
+    writer = new_function(module, "rows", [*[POINTER] * 4, *[I64] * 4], LANES)
+    writer.function.linkage = "external"
+    x, base, result, room, rows, columns, padded, power = writer.function.args
+    b = writer.builder
+    q = writer.place(room, padded, F32)
+    with writer.loop(integer(0), rows) as row:
+        start = b.mul(row, columns)
+        for source, target in ((x, room), (base, q)):
+            b.call(softmax, [writer.place(source, start, F32), target, columns, padded])
+        with writer.loop(integer(0), padded, LANES) as j:
+            floor = writer.constant(F32, _FLOOR)
+            first = b.fadd(writer.load(room, j, F32), floor)
+            ratio = b.fdiv(first, b.fadd(writer.load(q, j, F32), floor))
+            writer.store(b.fmul(_logarithm(writer, ratio), first), q, j)
+        b.call(cascade, [q, columns, power, writer.place(result, row, F32)])
+    b.ret_void()
+    return str(module)
 
 
-@_compiled
-def _cascade(values: Any, sums: Any) -> Any:
-    """The sum in four columns of sixteen lanes, whose partial sums are carried up in levels.
+# Softmax ----------------------------------------------------------------------------------------
 
+
+def _softmax(module: Value) -> Value:
+    """(row, result, columns, padded columns): the softmax, and zeros behind it."""
+    writer = new_function(module, "softmax", [POINTER, POINTER, I64, I64], LANES)
+    row, result, columns, padded = writer.function.args
+    b = writer.builder
+    writer.copy(result, row, b.mul(columns, integer(4)))
+    least = writer.load_one(row, integer(0), F32)
+    with writer.loop(columns, padded) as j:  # what changes no maximum
+        writer.store_one(least, result, j)
+    top = writer.stack(F32)
+    b.store(least, top)
+    with writer.loop(integer(0), padded, LANES) as j:
+        largest = writer.intrinsic("llvm.vector.reduce.fmax", writer.load(result, j, F32))
+        before = b.load(top, typ=F32)
+        b.store(b.select(b.fcmp_ordered(">", largest, before), largest, before), top)
+    most = writer.spread(b.load(top, typ=F32))
+    with writer.loop(integer(0), padded, LANES) as j:
+        distance = b.fsub(writer.load(result, j, F32), most)
+        writer.store(_exponential(writer, distance), result, j)
+    with writer.loop(columns, padded) as j:
+        writer.store_one(ir.Constant(F32, 0.0), result, j)
+    total = _in_lanes(writer, result, columns, padded)
+    inverse = writer.spread(b.fdiv(ir.Constant(F32, 1.0), total))
+    with writer.loop(integer(0), padded, LANES) as j:
+        writer.store(b.fmul(writer.load(result, j, F32), inverse), result, j)
+    b.ret_void()
+    return writer.function
+
+
+def _exponential(writer: CodeWriter, d: Value) -> Value:
+    """e to the d, of numbers that aren't above 0."""
+    b = writer.builder
+
+    def number(value: float) -> Value:
+        return writer.constant(F32, value)
+
+    def fused(x: Value, y: Value, z: Value) -> Value:
+        """x·y + z, rounded once."""
+        return writer.intrinsic("llvm.fma", x, y, z)
+
+    n = writer.intrinsic("llvm.rint", b.fmul(d, number(_PER_LN2)))
+    s = fused(n, number(-_LN2_LOW), fused(n, number(-_LN2_HIGH), d))
+    u = number(_SERIES[0])
+    for term in _SERIES[1:]:
+        u = fused(u, s, number(term))
+    u = b.fadd(number(1.0), fused(b.fmul(s, s), u, s))
+    u = b.select(b.fcmp_ordered("<", d, number(_UNDERFLOW)), number(0.0), u)
+    least = number(_LEAST_POWER)
+    power = b.fptosi(b.select(b.fcmp_ordered(">", n, least), n, least), writer.vector(I32))
+    half = b.ashr(power, writer.constant(I32, 1))
+    for exponent in (half, b.sub(power, half)):  # in two steps: one would leave float32's range
+        biased = b.add(exponent, writer.constant(I32, 127))
+        scale = b.shl(biased, writer.constant(I32, 23))
+        u = b.fmul(u, b.bitcast(scale, writer.vector(F32)))
+    return u
+
+
+def _in_lanes(writer: CodeWriter, values: Value, columns: Value, padded: Value) -> Value:
+    """Element j is added to lane j mod 16, then lanes by halves; a short row from left to right.
+
+    Zeros behind the row change nothing: no term is below 0.
+    """
+    b = writer.builder
+    found, lanes = writer.stack(F32), writer.stack(F32, LANES)
+    with writer.when(b.icmp_signed("<", columns, integer(_NARROW))):
+        b.store(writer.load_one(values, integer(0), F32), found)
+        with writer.loop(integer(1), columns) as j:
+            b.store(b.fadd(b.load(found, typ=F32), writer.load_one(values, j, F32)), found)
+    with writer.when(b.icmp_signed(">=", columns, integer(_NARROW))):
+        writer.store(writer.constant(F32, 0.0), lanes, integer(0))
+        with writer.loop(integer(0), padded, LANES) as j:
+            total = b.fadd(writer.load(lanes, integer(0), F32), writer.load(values, j, F32))
+            writer.store(total, lanes, integer(0))
+        total = writer.load(lanes, integer(0), F32)
+        width = LANES // 2
+        while width:
+            low, high = (
+                b.shuffle_vector(total, total, _numbers(range(start, start + width)))
+                for start in (0, width)
+            )
+            total = b.fadd(low, high)
+            width //= 2
+        b.store(b.extract_element(total, ir.Constant(I32, 0)), found)
+    return b.load(found, typ=F32)
+
+
+def _numbers(values: range) -> Value:
+    return ir.Constant(ir.VectorType(I32, len(values)), list(values))
+
+
+# The divergence's sum ---------------------------------------------------------------------------
+
+
+def _cascade(module: Value) -> Value:
+    """(values, columns, power, result): the sum in four columns of sixteen lanes.
+
+    The partial sums of 2 ** power steps are carried up a level, those of as many of them one more.
     A row that is shorter than the lanes is summed in four columns of its own.
     """
-    if len(values) < LANES:
-        narrow = np.zeros(_COLUMNS, F)
-        whole = len(values) // _COLUMNS * _COLUMNS
-        for j in range(len(values)):
-            narrow[j % _COLUMNS if j < whole else 0] += values[j]
-        return narrow[0] + narrow[1] + narrow[2] + narrow[3]
-    vectors = len(values) // LANES
-    steps = vectors // _COLUMNS
-    digits = 0
-    while 1 << digits < steps:
-        digits += 1
-    power = max(4, digits // _LEVELS)
-    sums[:] = F(0.0)
-    for step in range(steps):
-        for column in range(_COLUMNS):
-            for lane in range(LANES):
-                sums[0, column, lane] += values[(step * _COLUMNS + column) * LANES + lane]
-        level = 1
-        while level < _LEVELS and (step + 1) % (1 << (level * power)) == 0:
-            for column in range(_COLUMNS):
-                for lane in range(LANES):
-                    sums[level, column, lane] += sums[level - 1, column, lane]
-                    sums[level - 1, column, lane] = F(0.0)
-            level += 1
-    lanes = sums[0]
-    for level in range(1, _LEVELS):
-        for column in range(_COLUMNS):
-            for lane in range(LANES):
-                lanes[column, lane] += sums[level, column, lane]
-    for vector in range(steps * _COLUMNS, vectors):
-        for lane in range(LANES):
-            lanes[0, lane] += values[vector * LANES + lane]
+    writer = new_function(module, "cascade", [POINTER, I64, I64, POINTER], LANES)
+    values, columns, power, result = writer.function.args
+    b = writer.builder
+    with writer.when(b.icmp_signed("<", columns, integer(_NARROW))):
+        b.store(_narrow(writer, values, columns), result)
+    with writer.when(b.icmp_signed(">=", columns, integer(_NARROW))):
+        b.store(_wide(writer, values, columns, power), result)
+    b.ret_void()
+    return writer.function
+
+
+def _narrow(writer: CodeWriter, values: Value, columns: Value) -> Value:
+    b = writer.builder
+    sums = writer.stack(F32, LANES)
+    writer.store(writer.constant(F32, 0.0), sums, integer(0))
+    mask = integer(_COLUMNS - 1)
+    whole = b.and_(columns, b.not_(mask))
+    with writer.loop(integer(0), columns) as j:
+        column = b.select(b.icmp_signed("<", j, whole), b.and_(j, mask), integer(0))
+        before = writer.load_one(sums, column, F32)
+        writer.store_one(b.fadd(before, writer.load_one(values, j, F32)), sums, column)
+    total = writer.load_one(sums, integer(0), F32)
     for column in range(1, _COLUMNS):
-        for lane in range(LANES):
-            lanes[0, lane] += lanes[column, lane]
-    total = F(0.0)
-    for j in range(vectors * LANES, len(values)):
-        total += values[j]
-    for lane in range(LANES):
-        total += lanes[0, lane]
+        total = b.fadd(total, writer.load_one(sums, integer(column), F32))
     return total
 
 
-@_compiled
-def _logarithm(x: Any, powers: Any) -> None:
-    """log x in place, of normal numbers: 2 artanh((m - 1) / (m + 1)) + e log 2 in float64."""
-    mantissa = powers[0].view(F)
-    bits = x.view(np.int32)
-    for j in range(len(x)):
-        power = (bits[j] - _HALF_SQRT) >> 23
-        powers[1][j] = power
-        powers[0][j] = bits[j] - (power << 23)
-    for j in range(len(x)):
-        m = np.float64(mantissa[j])  # from √½ to √2
-        z = (m - 1.0) / (m + 1.0)
-        square = z * z
-        series = 1.0 / 23.0
-        for n in range(21, 0, -2):
-            series = series * square + 1.0 / n
-        x[j] = F(2.0 * z * series + powers[1][j] * _LN2)
+def _wide(writer: CodeWriter, values: Value, columns: Value, power: Value) -> Value:
+    b = writer.builder
+    size = _COLUMNS * LANES
+    sums = writer.stack(F32, _LEVELS * size)
+    writer.clear(sums, integer(4 * _LEVELS * size))
+    vectors = b.udiv(columns, integer(LANES))
+    steps = b.udiv(vectors, integer(_COLUMNS))
+
+    def add(place: int, value: Value) -> None:
+        total = b.fadd(writer.load(sums, integer(place), F32), value)
+        writer.store(total, sums, integer(place))
+
+    def carry(level: int, done: Value) -> None:
+        """Carry the sums below a level up to it, if it is time, and those above it."""
+        period = b.shl(integer(1), b.mul(power, integer(level)))
+        rest = b.and_(done, b.sub(period, integer(1)))
+        with writer.when(b.icmp_unsigned("==", rest, integer(0))):
+            for place in range(level * size, (level + 1) * size, LANES):
+                add(place, writer.load(sums, integer(place - size), F32))
+                writer.store(writer.constant(F32, 0.0), sums, integer(place - size))
+            if level + 1 < _LEVELS:
+                carry(level + 1, done)
+
+    with writer.loop(integer(0), steps) as step:
+        for column in range(_COLUMNS):
+            place = b.add(b.mul(step, integer(size)), integer(column * LANES))
+            add(column * LANES, writer.load(values, place, F32))
+        carry(1, b.add(step, integer(1)))
+    for place in range(size, _LEVELS * size, LANES):
+        add(place % size, writer.load(sums, integer(place), F32))
+    with writer.loop(b.mul(steps, integer(_COLUMNS)), vectors) as vector:
+        add(0, writer.load(values, b.mul(vector, integer(LANES)), F32))
+    for column in range(1, _COLUMNS):
+        add(0, writer.load(sums, integer(column * LANES), F32))
+    return _one_by_one(writer, sums, values, b.mul(vectors, integer(LANES)), columns)
+
+
+def _one_by_one(
+    writer: CodeWriter, lanes: Value, values: Value, first: Value, columns: Value
+) -> Value:
+    """What is left of the values, then the lanes, from left to right."""
+    b = writer.builder
+    total = writer.stack(F32)
+    b.store(ir.Constant(F32, 0.0), total)
+    for source, start, stop in (
+        (values, first, columns),
+        (lanes, integer(0), integer(LANES)),
+    ):
+        with writer.loop(start, stop) as j:
+            b.store(b.fadd(b.load(total, typ=F32), writer.load_one(source, j, F32)), total)
+    return b.load(total, typ=F32)
+
+
+def _logarithm(writer: CodeWriter, x: Value) -> Value:
+    """log x of normal numbers: 2 artanh((m - 1) / (m + 1)) + e log 2 in float64."""
+    b, wide = writer.builder, writer.vector(F64)
+
+    def number(value: float) -> Value:
+        return writer.constant(F64, value)
+
+    bits = b.bitcast(x, writer.vector(I32))
+    power = b.ashr(b.sub(bits, writer.constant(I32, _HALF_SQRT)), writer.constant(I32, 23))
+    scaled = b.sub(bits, b.shl(power, writer.constant(I32, 23)))
+    m = b.fpext(b.bitcast(scaled, writer.vector(F32)), wide)  # from √½ to √2
+    z = b.fdiv(b.fsub(m, number(1.0)), b.fadd(m, number(1.0)))
+    square = b.fmul(z, z)
+    series = number(1.0 / _LOG_TERMS)
+    for n in range(_LOG_TERMS - 2, 0, -2):
+        series = b.fadd(b.fmul(series, square), number(1.0 / n))
+    found = b.fmul(b.fmul(number(2.0), z), series)
+    exponent = b.fmul(b.sitofp(power, wide), number(_LN2))
+    return b.fptrunc(b.fadd(found, exponent), writer.vector(F32))

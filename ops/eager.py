@@ -1,31 +1,26 @@
 """The primitives on torch tensors: the reference that compiled sweeps are checked against.
 
 Elementwise primitives keep the dtype of their tensors. Scalars are tensors without dimensions in
-float64, which divide as IEEE says where Python would raise. Importing this module imports torch.
+float64, which divide as IEEE says where Python would raise. The functions stand in the rows of
+`primitives`; torch is imported when one of them needs it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
-
-import numpy as np
-import torch
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .named import named_function
 from .random_bits import KEEP_BITS, keyed_bits_torch
 
-EAGER: dict[str, Callable[..., Any]] = {}
+if TYPE_CHECKING:
+    import torch
 
 
-def _eager(function: Callable[..., Any]) -> Callable[..., Any]:
-    EAGER[function.__name__.strip("_")] = function
-    return function
-
-
-@_eager
 def where(condition: Any, x: Any, y: Any) -> Any:
+    import torch
+
     if isinstance(condition, torch.Tensor):
         if condition.ndim == 0 and not isinstance(x, torch.Tensor):
             x = torch.tensor(x, dtype=torch.float64)  # of two numbers torch makes a float32
@@ -33,59 +28,54 @@ def where(condition: Any, x: Any, y: Any) -> Any:
     return x if condition else y
 
 
-@_eager
 def minimum(x: Any, y: Any) -> Any:
+    import torch
+
     return torch.clamp(x, max=y) if not isinstance(y, torch.Tensor) else torch.clamp(y, max=x)
 
 
-@_eager
 def maximum(x: Any, y: Any) -> Any:
+    import torch
+
     return torch.clamp(x, min=y) if not isinstance(y, torch.Tensor) else torch.clamp(y, min=x)
 
 
-@_eager
-def equal(x: Any, y: Any) -> Any:
-    return x == y
+def negated(x: torch.Tensor) -> torch.Tensor:
+    return x.logical_not()
 
 
-@_eager
 def sqrt(x: torch.Tensor) -> torch.Tensor:
-    return torch.sqrt(x)
+    return x.sqrt()
 
 
-@_eager
 def numel(x: torch.Tensor) -> float:
     return float(x.numel())
 
 
-@_eager
 def dot(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    return torch.dot(x.flatten().double(), y.flatten().double())
+    return x.flatten().double().dot(y.flatten().double())
 
 
-@_eager
-def _sum(x: torch.Tensor) -> torch.Tensor:
+def total(x: torch.Tensor) -> torch.Tensor:
+    import torch
+
     return x.sum(dtype=torch.float64)
 
 
-@_eager
 def sin(x: torch.Tensor) -> torch.Tensor:
-    return torch.sin(x)
+    return x.sin()
 
 
-@_eager
 def cos(x: torch.Tensor) -> torch.Tensor:
-    return torch.cos(x)
+    return x.cos()
 
 
-@_eager
 def arccos(x: torch.Tensor) -> torch.Tensor:
-    return torch.arccos(x)
+    return x.arccos()
 
 
-@_eager
 def floor(x: torch.Tensor) -> torch.Tensor:
-    return torch.floor(x)
+    return x.floor()
 
 
 class EagerSelection(NamedTuple):
@@ -95,9 +85,10 @@ class EagerSelection(NamedTuple):
     magnitude: float
 
 
-@_eager
 def largest(x: torch.Tensor, k: float) -> EagerSelection:
     """The k elements of largest magnitude, lowest index first among equals."""
+    import torch
+
     kept = torch.zeros(x.numel(), dtype=torch.bool, device=x.device)
     count = max(0, min(x.numel(), int(k)))
     magnitudes = x.flatten().abs()
@@ -107,19 +98,29 @@ def largest(x: torch.Tensor, k: float) -> EagerSelection:
     return EagerSelection(kept.reshape(x.shape), cut)
 
 
-@_eager
 def cut_magnitude(selection: EagerSelection) -> float:
     return selection.magnitude
 
 
-@_eager
-def host(*args: Any) -> Any:
+def selected(x: torch.Tensor, selection: EagerSelection) -> torch.Tensor:
+    return selection.kept
+
+
+def rounded(x: torch.Tensor, dtype: str) -> torch.Tensor:
+    import torch
+
+    return x.to(getattr(torch, dtype)).to(x.dtype)
+
+
+def call_host(*args: Any) -> Any:
     *values, path = args
     return named_function(path)(*(float(value) for value in values))
 
 
-@_eager
-def rows(*args: Any) -> Any:
+def call_rows(*args: Any) -> Any:
+    import numpy as np
+    import torch
+
     *values, path = args
     shape = max((v.shape for v in values if isinstance(v, torch.Tensor)), key=len)
     columns = shape[-1] if shape else 1
@@ -138,28 +139,13 @@ def rows(*args: Any) -> Any:
     ]
 
 
-@_eager
-def whole(*args: Any) -> Any:
+def call_whole(*args: Any) -> Any:
     *values, path = args
     return named_function(path)(*values)  # torch tensors, scalars among them
 
 
-@_eager
-def host_item(bundle: Any, index: int) -> Any:
+def item(bundle: Sequence[Any], index: int) -> Any:
     return bundle[index]
-
-
-EAGER["rows_item"] = EAGER["whole_item"] = EAGER["host_item"]
-
-
-@_eager
-def selected(x: torch.Tensor, selection: EagerSelection) -> torch.Tensor:
-    return selection.kept
-
-
-@_eager
-def _round(x: torch.Tensor, dtype: str) -> torch.Tensor:
-    return x.to(getattr(torch, dtype)).to(x.dtype)
 
 
 class EagerRandom:
@@ -170,6 +156,8 @@ class EagerRandom:
 
     def bernoulli(self, source: int, probability: Any, like: torch.Tensor) -> torch.Tensor:
         """A boolean tensor of `like`'s shape, true with the given probability (float or tensor)."""
+        import torch
+
         index = torch.arange(like.numel(), dtype=torch.int64, device=like.device)
         bits = keyed_bits_torch(self._keys[source], index).to(torch.float32).reshape(like.shape)
         if isinstance(probability, torch.Tensor):

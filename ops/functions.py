@@ -22,9 +22,8 @@ def apply(name: str, *args: Any, attr: Attribute = ()) -> Any:
     primitive = TABLE[name]
     if primitive.evaluate and all(isinstance(arg, (int, float)) for arg in args):
         return primitive.evaluate(*args)
-    from .eager import EAGER
-
-    return EAGER[name](*args, *attr)
+    assert primitive.eager is not None
+    return primitive.eager(*args, *attr)
 
 
 def where(condition: Any, x: Any, y: Any) -> Any:

@@ -12,7 +12,7 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from .primitives import TABLE, ValueKind
+from .primitives import TABLE, Role, ValueKind
 
 Attribute: TypeAlias = tuple[int | float | str, ...]
 
@@ -24,6 +24,11 @@ class Instruction(NamedTuple):
     args: tuple[int, ...]
     attr: Attribute
     kind: ValueKind
+
+    @property
+    def role(self) -> Role:
+        """What its primitive is to those who walk over a program."""
+        return TABLE[self.name].role
 
 
 class Guard(NamedTuple):

@@ -1,21 +1,21 @@
-"""Which machinery runs sweeps: generated kernels (numba), or the same as torch operations."""
+"""Which machinery runs sweeps: generated machine code, or the same as torch operations."""
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
-from ..compiler.kernels.cache import find_kernel, is_cached
-from ..compiler.kernels.source import kernel_source
+from ..compiler.kernels.compiled import find_kernel, is_cached
+from ..compiler.kernels.mathematics import mathematics
 from ..compiler.sweeps.program import Program, Segment
 from ..grammar.diagnostics import ResourceError
 
+BackendName: TypeAlias = Literal["auto", "native", "torch"]
 Busy = Callable[[bool], None]
 
 
 class Backend(Protocol):
-    """Turns a sweep's segment into a function on tiles; `kernels.source` says of what arguments."""
+    """Turns a sweep's segment into a function on tiles; `kernels.compiled` says of what."""
 
     name: str
     compiled: int
@@ -25,10 +25,10 @@ class Backend(Protocol):
         ...
 
 
-class NumbaBackend:
-    """Generated kernels, compiled once and kept on disk."""
+class NativeBackend:
+    """Generated machine code, compiled once and kept on disk."""
 
-    name = "numba"
+    name = "native"
 
     def __init__(self) -> None:
         self.compiled = 0
@@ -42,13 +42,13 @@ class NumbaBackend:
         return self._known[key][0]
 
     def _load(self, program: Program, segment: Segment, busy: Busy) -> Callable[..., None]:
-        source = kernel_source(program, segment)
-        if is_cached(source):
-            return find_kernel(source)
+        kernel = mathematics(program, segment)
+        if is_cached(kernel):
+            return find_kernel(kernel)
         busy(True)
         try:
             self.compiled += 1
-            return find_kernel(source)
+            return find_kernel(kernel)
         finally:
             busy(False)
 
@@ -68,15 +68,15 @@ class TorchBackend:
         return torch_kernel(program, segment, self._device)
 
 
-def find_backend(name: Literal["auto", "numba", "torch"], device: str) -> Backend:
-    """The backend of a name; `auto` is numba on the CPU where it is installed, else torch."""
-    has_numba = importlib.util.find_spec("numba") is not None
-    if name == "numba" or (name == "auto" and device == "cpu" and has_numba):
-        if not has_numba:
-            raise ResourceError.of("E0523", "numba isn't installed", hint="--backend torch")
-        if device != "cpu":
-            raise ResourceError.of(
-                "E0523", f"numba kernels don't run on {device}", hint="--backend torch"
-            )
-        return NumbaBackend()
-    return TorchBackend(device)
+def find_backend(name: BackendName, device: str) -> Backend:
+    """The backend of a name; `auto` is native on the CPU, else torch.
+
+    Errors: ResourceError E0523 for machine code on a device.
+    """
+    if name == "torch" or (name == "auto" and device != "cpu"):
+        return TorchBackend(device)
+    if device != "cpu":
+        raise ResourceError.of(
+            "E0523", f"native kernels don't run on {device}", hint="--backend torch"
+        )
+    return NativeBackend()

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..compiler.kernels.codec import STORAGE
+from ..compiler.kernels.arguments import STORAGE
 from ..compiler.sweeps.program import Program, Sweep
 from .files import ALIGNMENT
 

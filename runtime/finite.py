@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..compiler.graph.graph import Load
-from ..compiler.kernels.codec import NONFINITE
+from ..compiler.kernels.arguments import NONFINITE
 from ..grammar.diagnostics import MergecError, RunError
 
 

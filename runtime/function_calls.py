@@ -10,7 +10,7 @@ import numpy as np
 
 from ..compiler.sweeps.program import ELEMENT_KINDS, Program
 from ..ops.named import named_function
-from ..ops.primitives import ValueKind
+from ..ops.primitives import ITEMS, ValueKind
 from .scalars import Scalars
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -83,8 +83,9 @@ def _filled(found: Any, shape: tuple[int, int], real: np.dtype[Any]) -> Array:
 
 def _items(program: Program, index: int) -> list[tuple[int, int]]:
     """(node, position) of each result that is used."""
+    item = ITEMS[program.nodes[index].role]
     return [
         (i, int(node.attr[0]))
         for i, node in enumerate(program.nodes)
-        if node.args == (index,) and node.name in ("rows_item", "whole_item")
+        if node.args == (index,) and node.role is item
     ]

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..compiler.kernels.codec import STORAGE
+from ..compiler.kernels.arguments import STORAGE
 from ..compiler.planning.plan import CHUNK
 from ..compiler.planning.strategies import Strategy
 from ..compiler.sweeps.components import Component

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from ..compiler.planning.estimate import estimate
 from ..compiler.planning.plan import Plan
 from ..compiler.sweeps.components import Component
 from ..compiler.sweeps.program import Program, Segment, Sweep
 from ..ops.opaque_functions import prepare
-from .backends import Backend, find_backend
+from .backends import Backend, BackendName, find_backend
 from .checks import check_equalities, check_outputs
 from .files import Files
 from .jobs import Destination, Job
@@ -50,7 +50,7 @@ Watch: TypeAlias = Callable[[Progress], None]
 def run_plan(
     plan: Plan,
     *,
-    backend: Literal["auto", "numba", "torch"] = "auto",
+    backend: BackendName = "auto",
     device: str = "cpu",
     watch: Watch | None = None,
 ) -> Report:

@@ -13,7 +13,7 @@ from ..compiler.kernels.arguments import CUT_FIELDS
 from ..compiler.sweeps.components import Component
 from ..compiler.sweeps.program import BIN_BITS, Look, Segment, magnitude_bits
 from ..ops.named import named_function
-from ..ops.primitives import TABLE, Trait, ValueKind
+from ..ops.primitives import TABLE, Role, ValueKind
 from ..ops.symbols import Instruction
 from .cuts import NOTHING, Query, Search
 from .pools import Pools
@@ -61,10 +61,9 @@ class Scalars:
                 if node.args[1] in self._values:
                     self._searches[index].want(self._values[node.args[1]])
                 continue
-            trait = TABLE[node.name].trait
-            if trait is Trait.REDUCTION or not all(self._is_known(i) for i in node.args):
+            if node.role is Role.REDUCTION or not all(self._is_known(i) for i in node.args):
                 continue
-            if node.kind is ValueKind.BUNDLE and trait is Trait.HOST:
+            if node.role is Role.HOST_FUNCTION:
                 arguments = [self._values[i] for i in node.args]
                 self._bundles[index] = named_function(str(node.attr[0]))(*arguments)
             elif node.kind in (ValueKind.SCALAR, ValueKind.FLAG):
@@ -82,18 +81,19 @@ class Scalars:
         return index in self._values or index in self._bundles
 
     def _evaluate(self, node: Instruction) -> float:
-        if node.name == "param":
-            return self._params[int(node.attr[0])]
-        if node.name == "const":
-            return float(node.attr[0])
-        if node.name == "numel":
-            return float(self._numel)
-        if node.name == "pool_numel":
-            return float(self._pool_numel[int(node.attr[0])])
-        if node.name == "host_item":
-            return float(self._bundles[node.args[0]][int(node.attr[0])])
-        if node.name == "cut_magnitude":
-            return self._magnitude(node.args[0])
+        match node.role:
+            case Role.PARAMETER:
+                return self._params[int(node.attr[0])]
+            case Role.CONSTANT:
+                return float(node.attr[0])
+            case Role.NUMEL:
+                return float(self._numel)
+            case Role.POOL_NUMEL:
+                return float(self._pool_numel[int(node.attr[0])])
+            case Role.HOST_ITEM:
+                return float(self._bundles[node.args[0]][int(node.attr[0])])
+            case Role.CUT:
+                return self._magnitude(node.args[0])
         evaluate = TABLE[node.name].evaluate
         assert evaluate is not None
         return float(evaluate(*(self._values[i] for i in node.args)))

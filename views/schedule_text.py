@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
-from ..compiler.kernels.source import kernel_source
+from ..compiler.kernels.mathematics import Kernel, mathematics
 from ..compiler.planning.plan import Plan, needed_bytes
 from ..compiler.planning.strategies import Strategy
 from ..compiler.sweeps.components import Component, Template
@@ -84,7 +84,25 @@ def _step(number: int, kind: str, component: Component, choice: Strategy, needed
 
 
 def kernels_text(plan: Plan) -> Iterator[str]:
-    """The source of every kernel that the plan runs, each once."""
+    """The mathematics of every kernel that the plan runs, each once."""
+    return _kernels(plan, lambda kernel: kernel.text)
+
+
+def llvm_text(plan: Plan) -> Iterator[str]:
+    """The same as LLVM IR. Imports llvmlite."""
+    from ..compiler.kernels.compiled import kernel_llvm
+
+    return _kernels(plan, kernel_llvm)
+
+
+def assembly_text(plan: Plan) -> Iterator[str]:
+    """The same as this machine's processor gets it. Imports llvmlite."""
+    from ..compiler.kernels.compiled import kernel_assembly
+
+    return _kernels(plan, kernel_assembly)
+
+
+def _kernels(plan: Plan, text_of: Callable[[Kernel], str]) -> Iterator[str]:
     seen: set[str] = set()
     done: set[tuple[Template, tuple[Sweep, ...]]] = set()
     for component, choice in zip(plan.components, plan.choices, strict=True):
@@ -94,8 +112,8 @@ def kernels_text(plan: Plan) -> Iterator[str]:
         done.add((template, choice.sweeps))
         for number, sweep in enumerate(choice.sweeps):
             for segment in sweep.segments:
-                text = kernel_source(template.program, segment).text
-                if text not in seen:
-                    seen.add(text)
+                kernel = mathematics(template.program, segment)
+                if kernel.text not in seen:
+                    seen.add(kernel.text)
                     yield f"# sweep {number} of {component.targets[0][0].name} and others like it"
-                    yield text
+                    yield text_of(kernel)

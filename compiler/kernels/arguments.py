@@ -23,8 +23,24 @@ CUT_FIELDS = GUESS + MOST_GUESSES
 OFF = 64
 LOOK_FIELDS = 1 + 2 * MOST_GUESSES
 
+STORAGE: dict[str, str] = {
+    "float64": "float64",
+    "float32": "float32",
+    "float16": "uint16",
+    "bfloat16": "uint16",
+    "float8_e4m3fn": "uint8",
+    "float8_e5m2": "uint8",
+}
+"""The numpy type that a kernel sees a buffer of each dtype as."""
+
+NONFINITE = {"bfloat16": 0x7F80, "float16": 0x7C00, "float8_e5m2": 0x7C, "float8_e4m3fn": 0x7F}
+"""The bits that are all set in a small float that isn't finite: of magnitudes the least such."""
+
+TAIL = ("count", "start", "scalars", "keys", "cuts", "sums", "bins")
+"""A kernel's last arguments, after its buffers: two integers, and arrays."""
+
 ARRAYS = ("float64", "uint64", "uint64", "float64", "uint32")
-"""The types of a kernel's last arguments: scalars, keys, cuts, sums, bins."""
+"""The types of the arrays."""
 
 BLOCK = 1024
 LANES = 64

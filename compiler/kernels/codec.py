@@ -1,30 +1,26 @@
-"""Element types in kernels: source text that decodes stored bits to float32 and encodes them back.
+"""Element types in kernels: stored bits -> float32, and back, as vectors of 32-bit integers.
 
 Each decoder is exact; each encoder rounds once, to nearest with ties to even, as torch converts:
 NaN stays NaN, float16 and float8_e5m2 overflow to infinity, and float8_e4m3fn, which has none, to
-its largest value (torch before 2.13 gave NaN). The text uses integer operations and exact scalings
-only, so that it gives the same bits on any processor and vectorises. Float64 passes through float32
-where the arithmetic is float32, and where it is encoded to a small float.
+its largest value (torch before 2.13 gave NaN). Integer operations and exact scalings only, so that
+the bits are the same on any processor. Float64 passes through float32 where the arithmetic is
+float32, and where it is encoded to a small float.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
-from ...ops.dtypes import BY_NAME, DType
+from ...machine_code.writing import F32, F64, I8, I16, I32, CodeWriter, Value
+from ...ops.dtypes import DType
+from .arguments import STORAGE
 
-STORAGE: dict[str, str] = {
-    "float64": "float64",
-    "float32": "float32",
-    "float16": "uint16",
-    "bfloat16": "uint16",
-    "float8_e4m3fn": "uint8",
-    "float8_e5m2": "uint8",
-}
-"""The numpy type that a kernel sees a buffer of each dtype as."""
+_ELEMENTS: dict[str, Value] = {"float64": F64, "float32": F32, "uint16": I16, "uint8": I8}
+"""LLVM's types of what buffers hold."""
 
-NONFINITE = {"bfloat16": 0x7F80, "float16": 0x7C00, "float8_e5m2": 0x7C, "float8_e4m3fn": 0x7F}
-"""The bits that are all set in a small float that isn't finite: of magnitudes the least such."""
+_SIGN, _MAGNITUDE = 0x80000000, 0x7FFFFFFF
+_INFINITY, _NAN = 0x7F800000, 0x7FC00000
 
 
 @dataclass(frozen=True)
@@ -43,6 +39,25 @@ class _Small:
     def width(self) -> int:
         return 1 + self.exponent + self.mantissa
 
+    @property
+    def shift(self) -> int:
+        """How far its mantissa is from where float32 has it."""
+        return 23 - self.mantissa
+
+    @property
+    def rebias(self) -> int:
+        return (127 - self.bias) << 23
+
+    @property
+    def magnitude(self) -> int:
+        """All bits but the sign."""
+        return (1 << (self.width - 1)) - 1
+
+    @property
+    def top(self) -> int:
+        """The exponent's bits."""
+        return ((1 << self.exponent) - 1) << self.mantissa
+
 
 _SMALL = {
     "float16": _Small(5, 10, True),
@@ -51,92 +66,95 @@ _SMALL = {
 }
 
 
-def helper_names(dtype: DType) -> tuple[str, str]:
-    """The functions (decode, encode) in a kernel's text; empty where none is needed."""
-    if dtype.name in ("float64", "float32"):
-        return "", ""
-    return f"decode_{dtype.name}", f"encode_{dtype.name}"
+def element(dtype: DType) -> Value:
+    """LLVM's type of a dtype's stored elements."""
+    return _ELEMENTS[STORAGE[dtype.name]]
 
 
-def helpers(dtype: DType) -> str:
-    """Source text of a dtype's decode and encode functions: stored bits <-> float32."""
+def decode(writer: CodeWriter, stored: Value, dtype: DType, real: Value) -> Value:
+    """A vector of stored bits as numbers of the arithmetic's type."""
     if dtype.name == "bfloat16":
-        return _BFLOAT16
+        wide = writer.builder.zext(stored, writer.vector(I32))
+        shifted = writer.builder.shl(wide, writer.constant(I32, 16))
+        return _converted(writer, writer.builder.bitcast(shifted, writer.vector(F32)), real)
     if dtype.name in _SMALL:
-        return _small(dtype.name, _SMALL[dtype.name])
-    return ""
+        return _converted(writer, _decode_small(writer, stored, _SMALL[dtype.name]), real)
+    return _converted(writer, stored, real)
 
 
-_BFLOAT16 = """
-@njit(inline="always")
-def decode_bfloat16(stored):
-    return float_of_word(word(stored) << word(16))
+def encode(writer: CodeWriter, value: Value, dtype: DType) -> Value:
+    """A vector of numbers rounded to a dtype, as its bits."""
+    if dtype.name == "bfloat16":
+        return _encode_bfloat16(writer, _converted(writer, value, F32))
+    if dtype.name in _SMALL:
+        return _encode_small(writer, _converted(writer, value, F32), _SMALL[dtype.name])
+    return _converted(writer, value, element(dtype))
 
 
-@njit(inline="always")
-def encode_bfloat16(value):
-    bits = word_of_float(value)
-    odd = (bits >> word(16)) & word(1)
-    rounded = (bits + word(0x7FFF) + odd) >> word(16)
-    nan = (bits & word(0x7FFFFFFF)) > word(0x7F800000)
-    return uint16_of_word(word(0x7FC0) if nan else rounded)
-"""
+def _converted(writer: CodeWriter, value: Value, real: Value) -> Value:
+    """The same numbers in another width, rounded if it is narrower."""
+    if value.type.element == real:
+        return value
+    convert = writer.builder.fpext if real == F64 else writer.builder.fptrunc
+    return convert(value, writer.vector(real))
 
 
-def _small(name: str, layout: _Small) -> str:
-    """Decode: rebias the exponent; subnormals are small integers times a power of two. Encode: add
-    half a step in the integer domain; subnormals are rounded by adding a number whose last bit is
-    the subnormals' step."""
-    shift = 23 - layout.mantissa
-    sign_shift = 32 - layout.width
-    rebias = (127 - layout.bias) << 23
-    top = ((1 << layout.exponent) - 1) << layout.mantissa  # exponent all ones
-    magnitude = (1 << (layout.width - 1)) - 1
-    least_normal = (128 - layout.bias) << 23  # bits of the smallest normal number
-    step = 2.0 ** (1 - layout.bias - layout.mantissa)
-    magic = (1 - layout.bias + shift + 127) << 23  # a float32 whose last bit is worth `step`
-    if layout.infinite:
-        special = f"(body << word({shift})) | word(0x7F800000)"
-        is_special = f"body >= word({top})"
-        overflow, nan = top, top | (1 << (layout.mantissa - 1))
-        limit = ((1 << layout.exponent) - 1 + 127 - layout.bias) << 23  # first exponent too large
-        over = f"stepped >= word({limit})"
+def _encode_bfloat16(writer: CodeWriter, value: Value) -> Value:
+    b, word = writer.builder, partial(writer.constant, I32)
+    bits = b.bitcast(value, writer.vector(I32))
+    odd = b.and_(b.lshr(bits, word(16)), word(1))
+    rounded = b.lshr(b.add(b.add(bits, word(0x7FFF)), odd), word(16))
+    nan = b.icmp_unsigned(">", b.and_(bits, word(_MAGNITUDE)), word(_INFINITY))
+    return b.trunc(b.select(nan, word(_NAN >> 16), rounded), writer.vector(I16))
+
+
+def _decode_small(writer: CodeWriter, stored: Value, small: _Small) -> Value:
+    """Rebias the exponent; subnormals are small integers times a power of two."""
+    b, word = writer.builder, partial(writer.constant, I32)
+    bits = b.zext(stored, writer.vector(I32))
+    sign = b.and_(b.shl(bits, word(32 - small.width)), word(_SIGN))
+    body = b.and_(bits, word(small.magnitude))
+    shifted = b.shl(body, word(small.shift))
+    normal = b.add(shifted, word(small.rebias))
+    step = writer.constant(F32, 2.0 ** (1 - small.bias - small.mantissa))
+    scaled = b.fmul(b.sitofp(body, writer.vector(F32)), step)
+    subnormal = b.bitcast(scaled, writer.vector(I32))
+    is_subnormal = b.icmp_unsigned("<", body, word(1 << small.mantissa))
+    plain = b.select(is_subnormal, subnormal, normal)
+    if small.infinite:
+        special = b.or_(shifted, word(_INFINITY))
+        is_special = b.icmp_unsigned(">=", body, word(small.top))
     else:
-        special, is_special = "word(0x7FC00000)", f"body == word({magnitude})"
-        overflow, nan = magnitude - 1, magnitude
-        largest = (overflow << shift) + rebias  # bits of the largest number
-        over = f"body > word({largest})"
-    stored = "uint16_of_word" if layout.width == 16 else "uint8_of_word"
-    return f"""
-@njit(inline="always")
-def decode_{name}(stored):
-    bits = word(stored)
-    sign = (bits << word({sign_shift})) & word(0x80000000)
-    body = bits & word({magnitude})
-    normal = (body << word({shift})) + word({rebias})
-    subnormal = word_of_float(float_from_word(body) * np.float32({step!r}))
-    plain = subnormal if body < word({1 << layout.mantissa}) else normal
-    found = {special} if {is_special} else plain
-    return float_of_word(found | sign)
+        special, is_special = word(_NAN), b.icmp_unsigned("==", body, word(small.magnitude))
+    found = b.or_(b.select(is_special, special, plain), sign)
+    return b.bitcast(found, writer.vector(F32))
 
 
-@njit(inline="always")
-def encode_{name}(value):
-    bits = word_of_float(value)
-    body = bits & word(0x7FFFFFFF)
-    sign = (bits ^ body) >> word({sign_shift})
-    odd = (body >> word({shift})) & word(1)
-    stepped = body + word({(1 << (shift - 1)) - 1}) + odd
-    normal = (stepped - word({rebias})) >> word({shift})
-    shifted = float_of_word(body) + float_of_word(word({magic}))
-    subnormal = word_of_float(shifted) - word({magic})
-    plain = subnormal if body < word({least_normal}) else normal
-    bounded = word({overflow}) if {over} else plain
-    found = word({nan}) if body > word(0x7F800000) else bounded
-    return {stored}(found | sign)
-"""
-
-
-def all_helpers(names: set[str]) -> str:
-    """Source text of the helpers of several dtypes, in a fixed order."""
-    return "\n".join(text for name in sorted(names) if (text := helpers(BY_NAME[name])))
+def _encode_small(writer: CodeWriter, value: Value, small: _Small) -> Value:
+    """Add half a step in the integer domain; subnormals are rounded by adding a number whose last
+    bit is the subnormals' step."""
+    b, word = writer.builder, partial(writer.constant, I32)
+    bits = b.bitcast(value, writer.vector(I32))
+    body = b.and_(bits, word(_MAGNITUDE))
+    sign = b.lshr(b.xor(bits, body), word(32 - small.width))
+    odd = b.and_(b.lshr(body, word(small.shift)), word(1))
+    stepped = b.add(b.add(body, word((1 << (small.shift - 1)) - 1)), odd)
+    normal = b.lshr(b.sub(stepped, word(small.rebias)), word(small.shift))
+    magic = (1 - small.bias + small.shift + 127) << 23  # its last bit is worth a subnormal's step
+    floats = writer.vector(F32)
+    raised = b.fadd(b.bitcast(body, floats), b.bitcast(word(magic), floats))
+    subnormal = b.sub(b.bitcast(raised, writer.vector(I32)), word(magic))
+    least_normal = word((128 - small.bias) << 23)
+    plain = b.select(b.icmp_unsigned("<", body, least_normal), subnormal, normal)
+    if small.infinite:
+        overflow, nan = small.top, small.top | (1 << (small.mantissa - 1))
+        first = ((1 << small.exponent) - 1 + 127 - small.bias) << 23  # exponent that is too large
+        over = b.icmp_unsigned(">=", stepped, word(first))
+    else:
+        overflow, nan = small.magnitude - 1, small.magnitude
+        largest = (overflow << small.shift) + small.rebias
+        over = b.icmp_unsigned(">", body, word(largest))
+    bounded = b.select(over, word(overflow), plain)
+    is_nan = b.icmp_unsigned(">", body, word(_INFINITY))
+    found = b.or_(b.select(is_nan, word(nan), bounded), sign)
+    return b.trunc(found, writer.vector(I16 if small.width == 16 else I8))

@@ -1,6 +1,6 @@
 """Segment -> callable on a tile, as torch operations: what the generated kernel does, unfused.
 
-It takes the arguments of `kernels.source` (the tile's buffers as numpy arrays of stored bits, then
+It takes the arguments of a compiled kernel (the tile's buffers as numpy arrays of stored bits, then
 count, start, scalars, keys, cuts, sums, bins) and fills the same ones, so that either can run a
 job. Elements, random bits and selections are those of the generated kernel bit by bit; sums are
 added up in another order and agree to float32 rounding. It serves as reference and for devices.
@@ -8,7 +8,6 @@ added up in another order and agree to float32 rounding. It serves as reference 
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -17,8 +16,7 @@ import numpy as np
 import torch
 
 from ...ops.dtypes import DType
-from ...ops.eager import EAGER
-from ...ops.primitives import ValueKind
+from ...ops.primitives import TABLE, Role, ValueKind
 from ...ops.random_bits import KEEP_BITS, keyed_bits_torch
 from ...ops.symbols import Instruction
 from ..sweeps.program import Program, Segment
@@ -29,20 +27,6 @@ Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 _MOST = (1 << 63) - 1  # the largest int64: no magnitude's bits are above it
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 """By width in bytes, the integers that torch can share with numpy and reinterpret as floats."""
-
-_OPERATORS: dict[str, Callable[..., Any]] = {
-    "add": operator.add,
-    "sub": operator.sub,
-    "mul": operator.mul,
-    "div": operator.truediv,
-    "neg": operator.neg,
-    "abs": abs,
-    "less": operator.lt,
-    "less_equal": operator.le,
-    "and": operator.and_,
-    "or": operator.or_,
-    "not": torch.logical_not,
-}
 
 
 @dataclass
@@ -63,7 +47,7 @@ class _Tile:
 
 
 def torch_kernel(program: Program, segment: Segment, device: str) -> Callable[..., None]:
-    """The segment on a torch device; called as the generated kernel of `kernel_source` is."""
+    """The segment on a torch device; called as a `CompiledKernel` is."""
     return _TorchSegment(program, segment, torch.device(device))
 
 
@@ -75,7 +59,7 @@ class _TorchSegment:
         self._real = _torch_dtype(program.compute)
         nodes = program.nodes
         self._selections = [i for i, node in enumerate(nodes) if node.kind is ValueKind.SELECTION]
-        self._input_nodes = {int(n.attr[0]): i for i, n in enumerate(nodes) if n.name == "input"}
+        self._input_nodes = {int(n.attr[0]): i for i, n in enumerate(nodes) if n.role is Role.INPUT}
 
     def __call__(self, *arguments: Any) -> None:
         *buffers, count, start, scalars, keys, cuts, sums, bins = arguments
@@ -114,11 +98,10 @@ class _TorchSegment:
 
     def _primitive(self, tile: _Tile, index: int, node: Instruction) -> torch.Tensor:
         args = [tile.values[i] for i in node.args if i in tile.values]
-        indexed = _INDEXED.get(node.name)
+        indexed = _INDEXED.get(node.role)
         if indexed is not None:
             return indexed(self, tile, node, *args)
-        function = _OPERATORS.get(node.name) or EAGER[node.name]
-        value: torch.Tensor = function(*args, *node.attr)
+        value: torch.Tensor = _eager(node)(*args, *node.attr)
         return value
 
     def _bernoulli(self, tile: _Tile, node: Instruction, chance: torch.Tensor) -> torch.Tensor:
@@ -142,7 +125,7 @@ class _TorchSegment:
         for place, index in enumerate(self._segment.sums):
             node = self._program.nodes[index]
             args = [tile.values[i].expand(tile.count) for i in node.args]
-            sums[place] = EAGER[node.name](*args)
+            sums[place] = _eager(node)(*args)
 
     def _count(self, tile: _Tile, sums: Array, bins: Array) -> None:
         """What looks count: magnitudes in bins, above guesses and equal to them; the wanted one."""
@@ -164,11 +147,18 @@ class _TorchSegment:
                 bins[number] += counts.cpu().numpy().astype(np.uint32)
 
 
-_INDEXED: dict[str, Callable[..., torch.Tensor]] = {
-    "bernoulli": _TorchSegment._bernoulli,
-    "selected": _TorchSegment._selected,
+_INDEXED: dict[Role, Callable[..., torch.Tensor]] = {
+    Role.RANDOM: _TorchSegment._bernoulli,
+    Role.SELECTED: _TorchSegment._selected,
 }
 """Primitives that depend on the element's index: they need the tile, and their node."""
+
+
+def _eager(node: Instruction) -> Callable[..., Any]:
+    """What computes a primitive on tensors."""
+    found = TABLE[node.name].eager
+    assert found is not None, node.name
+    return found
 
 
 def _wanted(tile: _Tile, bits: torch.Tensor, row: list[int]) -> float:

@@ -24,8 +24,7 @@ from .planned_output import PlannedOutput
 from .strategies import Strategy, options
 
 FIXED_BYTES = 110 * 2**20
-"""What the process holds before any buffer: the interpreter, numpy, LLVM. numba, which compiles
-kernels the first time, takes 80 MiB more."""
+"""What the process holds before any buffer: the interpreter, numpy, LLVM."""
 
 CHUNK = 16
 """Tiles that a worker takes at once."""

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ...ops.primitives import TABLE, Trait
+from ...ops.primitives import Role
 from ..scheduling.schedule import Problem, order_problem
 from ..scheduling.simulate import check_peak
 from ..sweeps.components import TILES_AT_ONCE, Component, Template
@@ -132,7 +132,7 @@ def worth_holding(template: Template) -> tuple[int, ...]:
             computed[index] = computed.get(index, 0) + 1
     kept = {node for node, _ in program.outputs}
     for node in program.nodes:
-        if TABLE[node.name].trait is Trait.OPAQUE:
+        if node.role in (Role.OPAQUE_FUNCTION, Role.OPAQUE_ITEM):
             kept.update(node.args)  # held anyway
     return tuple(
         dict.fromkeys(
@@ -149,7 +149,7 @@ def worth_holding(template: Template) -> tuple[int, ...]:
 def _input_bytes(program: Program, value: int) -> int:
     """Bytes of input that one element of a value is computed from."""
     elements, _ = closure(program.nodes, [value], ())
-    slots = {int(program.nodes[i].attr[0]) for i in elements if program.nodes[i].name == "input"}
+    slots = {int(program.nodes[i].attr[0]) for i in elements if program.nodes[i].role is Role.INPUT}
     return sum(program.inputs[slot].itemsize for slot in slots)
 
 
@@ -310,7 +310,7 @@ def tile_bytes(component: Component, sweep: Sweep, spilled: frozenset[int]) -> i
     for segment in sweep.segments:
         streamed += sum(program.outputs[number][1].itemsize for number in segment.writes)
         width += ROW_SCRATCH * program.compute.itemsize * len(segment.rows)
-        passed = {i for i in segment.fetches if program.nodes[i].name == "rows_item"}
+        passed = {i for i in segment.fetches if program.nodes[i].role is Role.ROW_ITEM}
         arguments = {i for row in segment.rows for i in program.nodes[row].args}
         aside |= passed | (arguments & set(segment.stores))
         aside |= spilled & {*segment.fetches, *segment.stores}

@@ -13,6 +13,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from ...ops.primitives import Role
 from ..sweeps.components import Component
 from ..sweeps.opaque_calls import scratch_bytes
 from ..sweeps.program import Sweep
@@ -107,5 +108,5 @@ def _stored(component: Component, sweep: Sweep) -> Iterator[int]:
     """The values that are whole in memory from this sweep on: stored, or a function's results."""
     yield from sweep.held
     for index, node in enumerate(component.template.program.nodes):
-        if node.name == "whole_item" and node.args[0] in sweep.wholes:
+        if node.role is Role.OPAQUE_ITEM and node.args[0] in sweep.wholes:
             yield index

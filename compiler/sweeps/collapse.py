@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from ...ops.primitives import TABLE, Trait, ValueKind
+from ...ops.primitives import TABLE, Role, ValueKind
 from ...ops.symbols import Instruction
 from .program import Program
 
@@ -46,7 +46,7 @@ class _Collapse:
         return replace(self._program, nodes=tuple(self._nodes), outputs=outputs), place
 
     def _rebuilt(self, node: Instruction, args: tuple[int, ...]) -> int:
-        product = TABLE[node.name].trait is Trait.REDUCTION and len(args) == 2
+        product = node.role is Role.REDUCTION and len(args) == 2
         if product and any(i in self._forms for i in args):
             return self._inner_product(node.name, *(self._form(i) for i in args))
         index = self._add(Instruction(node.name, args, node.attr, node.kind))
@@ -61,7 +61,7 @@ class _Collapse:
         if index is None:
             index = self._known[key] = len(self._nodes)
             self._nodes.append(node)
-            reduces = TABLE[node.name].trait in (Trait.REDUCTION, Trait.SELECTION)
+            reduces = node.role in (Role.REDUCTION, Role.SELECTION)
             self._late.append(reduces or any(self._late[i] for i in node.args))
         return index
 

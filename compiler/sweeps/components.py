@@ -14,7 +14,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 from ...ops.dtypes import DType
-from ...ops.primitives import TABLE, ValueKind
+from ...ops.primitives import TABLE, Role, ValueKind
 from ...ops.symbols import Instruction as Primitive
 from ...ops.symbols import Trace
 from ..graph.graph import Graph, Invoke, Load, Node, Write, Zero
@@ -311,13 +311,13 @@ class _Assembly:
         place: list[int] = []
         for primitive in trace.nodes:
             args = tuple(place[i] for i in primitive.args)
-            if primitive.name == "input":
+            if primitive.role is Role.INPUT:
                 place.append(inputs[int(primitive.attr[0])])
                 continue
             attr = primitive.attr
-            if primitive.name == "whole_input":  # it is a load, and stays in its own shape
+            if primitive.role is Role.WHOLE_INPUT:  # it is a load, and stays in its own shape
                 attr = self.nodes[inputs[int(attr[0])]].attr
-            if primitive.name == "param":
+            if primitive.role is Role.PARAMETER:
                 attr = (int(attr[0]) + self._params,)
             elif stream := TABLE[primitive.name].stream:
                 attr = (int(attr[0]) + (self._keys if stream == "keys" else self._pools),)

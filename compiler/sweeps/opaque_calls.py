@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from ...ops.named import named_function
-from ...ops.primitives import ValueKind
+from ...ops.primitives import Role, ValueKind
 from ..graph.graph import Invocation
 from .program import ELEMENT_KINDS, Program, Sweep
 
@@ -32,4 +32,4 @@ def whole_slots(program: Program, sweep: Sweep) -> list[int]:
 
 def needs_whole(invocation: Invocation) -> bool:
     """Whether a function of whole tensors is part of a method, as it is called."""
-    return any(node.name == "whole" for node in invocation.trace.nodes)
+    return any(node.role is Role.OPAQUE_FUNCTION for node in invocation.trace.nodes)

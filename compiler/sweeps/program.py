@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ...ops.dtypes import DType, float64
-from ...ops.primitives import TABLE, Trait, ValueKind
+from ...ops.primitives import TABLE, Role, ValueKind
 from ...ops.symbols import Instruction
 
 ELEMENT_KINDS = (ValueKind.TENSOR, ValueKind.MASK)
@@ -54,7 +54,7 @@ class Program:
     @cached_property
     def rowwise(self) -> bool:
         """Whether tiles must be whole rows."""
-        return any(TABLE[node.name].trait is Trait.ROWWISE for node in self.nodes)
+        return any(node.role is Role.ROW_FUNCTION for node in self.nodes)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ...ops.primitives import ValueKind
+from ...ops.primitives import Role, ValueKind
 from .program import ELEMENT_KINDS, POOL_BIN_BITS, Look, Program, Segment, Sweep
 from .work_units import Duty, Unit, closure, units
 
@@ -90,14 +90,14 @@ def _segments(program: Program, jobs: Sequence[Duty], done: set[int]) -> tuple[S
     depth: dict[int, int] = {}
     functions: dict[int, int] = {}
     for index in elements:
-        if index not in done and nodes[index].name == "rows_item":
+        if index not in done and nodes[index].role is Role.ROW_ITEM:
             bundle = nodes[index].args[0]
             functions[bundle] = max((depth.get(i, 0) for i in nodes[bundle].args), default=0)
             depth[index] = functions[bundle] + 1
         else:
             behind = () if index in done else nodes[index].args
             depth[index] = max((depth.get(i, 0) for i in behind), default=0)
-    stop = done | {i for i in elements if nodes[i].name == "rows_item"}
+    stop = done | {i for i in elements if nodes[i].role is Role.ROW_ITEM}
     found = []
     for number in range(max(depth.values(), default=0) + 1):
         here = [job for job in jobs if max(depth.get(i, 0) for i in job.wanted) == number]
@@ -117,9 +117,9 @@ def _segment(
     wanted = [i for job in jobs for i in job.wanted] + sorted(arguments)
     elements, scalars = closure(nodes, wanted, stop)
     return Segment(
-        elements=tuple(i for i in elements if i not in stop and nodes[i].name != "input"),
+        elements=tuple(i for i in elements if i not in stop and nodes[i].role is not Role.INPUT),
         reads=tuple(
-            int(nodes[i].attr[0]) for i in elements if nodes[i].name == "input" and i not in stop
+            int(nodes[i].attr[0]) for i in elements if nodes[i].role is Role.INPUT and i not in stop
         ),
         fetches=tuple(i for i in elements if i in stop),
         scalars=tuple(i for i in scalars if nodes[i].kind in (ValueKind.SCALAR, ValueKind.FLAG)),

@@ -12,9 +12,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from ...ops.primitives import TABLE, Trait, ValueKind
+from ...ops.primitives import Role, ValueKind
 from ...ops.symbols import Instruction
 from .program import ELEMENT_KINDS, Look, Program, expected_looks
+
+_OF_WHOLE_TENSORS = (
+    Role.REDUCTION,
+    Role.SELECTION,
+    Role.OPAQUE_FUNCTION,
+    Role.OPAQUE_ITEM,
+)
+"""What can be computed only when a sweep over all of a tensor is through."""
 
 Field: TypeAlias = Literal["sums", "looks", "writes", "stores"]
 
@@ -65,8 +73,8 @@ class _Units:
         self.nodes = program.nodes
         needed = needed_nodes(program)
         self.needed = sorted(needed)
-        self.wholes = [i for i in self.needed if self.nodes[i].name == "whole"]
-        self.items = frozenset(i for i in self.needed if self.nodes[i].name == "whole_item")
+        self.wholes = [i for i in self.needed if self.nodes[i].role is Role.OPAQUE_FUNCTION]
+        self.items = frozenset(i for i in self.needed if self.nodes[i].role is Role.OPAQUE_ITEM)
         arguments = {i for whole in self.wholes for i in self._tensor_arguments(whole)}
         self.stored = (held & needed | arguments) - self.items
         self.stop = self.stored | self.items
@@ -103,10 +111,10 @@ class _Units:
 
     def _plain_jobs(self) -> Iterator[Duty]:
         for i in self.needed:
-            trait = TABLE[self.nodes[i].name].trait
-            if trait is Trait.REDUCTION:
+            role = self.nodes[i].role
+            if role is Role.REDUCTION:
                 yield Duty("sums", i, self.nodes[i].args)
-            elif trait is Trait.SELECTION and i not in self.program.pooled:
+            elif role is Role.SELECTION and i not in self.program.pooled:
                 for number in range(expected_looks(self.program.compute)):
                     yield Duty("looks", Look(i, number), self.nodes[i].args[:1])
         for number, (node, _) in enumerate(self.program.outputs):
@@ -143,7 +151,7 @@ class _Units:
             reads = frozenset(
                 int(self.nodes[i].attr[0])
                 for i in elements
-                if self.nodes[i].name == "input" and i not in takes
+                if self.nodes[i].role is Role.INPUT and i not in takes
             )
         return Unit(
             jobs=draft.jobs,
@@ -166,10 +174,9 @@ class _Units:
                 continue
             seen.add(index)
             node = self.nodes[index]
-            trait = TABLE[node.name].trait
             if index in self.stop and index not in own:
                 found.add(("value", index))
-            elif trait is Trait.REDUCTION:
+            elif node.role is Role.REDUCTION:
                 found.add(("sums", index))
             else:
                 for arg in node.args:
@@ -231,11 +238,7 @@ def depends_on_sums(program: Program, node: int) -> bool:
         if index in seen or index in program.pooled:
             continue
         seen.add(index)
-        if TABLE[program.nodes[index].name].trait in (
-            Trait.REDUCTION,
-            Trait.SELECTION,
-            Trait.OPAQUE,
-        ):
+        if program.nodes[index].role in _OF_WHOLE_TENSORS:
             return True
         stack.extend(program.nodes[index].args)
     return False

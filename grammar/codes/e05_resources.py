@@ -89,7 +89,7 @@ CODES = (
     Code(
         "E0523",
         "a backend that can't be used",
-        "numba's kernels need numba, and run on the CPU.",
+        "Generated machine code runs on the CPU alone.",
         "`--backend torch`.",
     ),
     Code(

@@ -20,10 +20,7 @@ def divergence_of_rows(x: Array, base: Array) -> list[Array]:
     """The Kullback-Leibler divergence of the rows' softmax distributions, shape (rows, 1)."""
     from ..divergence import row_divergences
 
-    result = np.zeros((len(x), 1), dtype=np.float32)
-    if x.size:
-        row_divergences(*(np.require(rows, np.float32, "C") for rows in (x, base)), result)
-    return [result]
+    return [row_divergences(*(np.require(rows, np.float32, "C") for rows in (x, base)))]
 
 
 @method(simplify=_simplify)

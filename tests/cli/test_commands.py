@@ -57,7 +57,9 @@ def test_plan_draws_a_shared_stage_once(invoke, models, tmp_path):
     assert "core computed once, used 2 times" in text
 
 
-@pytest.mark.parametrize("phase", ["ast", "graph", "optimized", "schedule", "kernels"])
+@pytest.mark.parametrize(
+    "phase", ["ast", "graph", "optimized", "schedule", "kernels", "llvm", "asm"]
+)
 def test_every_phase_prints(invoke, models, recipe, phase):
     result = invoke("plan", recipe, "-m", models, "--emit", phase)
     assert result.exit_code == 0

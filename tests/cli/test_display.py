@@ -95,13 +95,13 @@ def test_a_report_in_lines():
         grown_bytes=2**20,
         peak_bytes=2**27,
         kernels_compiled=2,
-        backend="numba",
+        backend="native",
         stages=(stage,),
     )
     first, second, third = report_lines(report)
     assert first == (
         "1 output of 21 tensors in 12.3 s, estimated 10.0 s (20.0 s of CPU), "
-        "numba (2 kernels compiled)"
+        "native (2 kernels compiled)"
     )
     assert second == "read 1.0 GB (planned 1.0 GB), wrote 500.0 MB"
     assert third == (
@@ -115,7 +115,7 @@ def test_a_report_in_lines():
 
 def test_memory_too_small_to_be_seen(plan):
     stage = StageReport(("core",), 1, 1, 0.0, 0.0, 1, 1, 0, 2**20)
-    report = Report((), 1, 0.1, 0.1, 0.1, 1, 1, 1, 2**20, 0, 2**27, 0, "numba", (stage,))
+    report = Report((), 1, 0.1, 0.1, 0.1, 1, 1, 1, 2**20, 0, 2**27, 0, "native", (stage,))
     line = list(report_lines(report))[2]
     assert line == (
         "peak memory 128.0 MiB in all; "

@@ -38,18 +38,18 @@ from mergec.cli.group import cli
 try:
     cli.main(sys.argv[1:])
 finally:
-    heavy = "torch numba numpy rich networkx huggingface_hub".split()
+    heavy = "torch llvmlite numpy rich networkx huggingface_hub".split()
     print("loaded:", *(name for name in heavy if name in sys.modules), file=sys.stderr)
 """
     for arguments in (["--help"], ["check", str(recipe), "--models", str(models)]):
         command = [sys.executable, "-c", code, *arguments]
         result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
         loaded = result.stderr.strip().rpartition("loaded:")[2].split()
-        assert not {"torch", "numba", "rich", "huggingface_hub"} & set(loaded)
+        assert not {"torch", "llvmlite", "rich", "huggingface_hub"} & set(loaded)
 
 
 def test_wrong_usage_is_64(invoke):
-    for arguments in (["pln"], ["run"], ["run", "x", "--memroy"], ["plan", "x", "--emit", "llvm"]):
+    for arguments in (["pln"], ["run"], ["run", "x", "--memroy"], ["plan", "x", "--emit", "wasm"]):
         result = invoke(*arguments)
         assert result.exit_code == 64
         assert result.stdout == ""

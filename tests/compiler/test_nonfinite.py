@@ -20,7 +20,7 @@ METHODS = {
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-@pytest.mark.parametrize("backend", ["numba", "torch"])
+@pytest.mark.parametrize("backend", ["native", "torch"])
 @pytest.mark.parametrize("method", METHODS)
 def test_refused_by_name(
     tmp_path: Path, method: str, backend: str, dtype: str, value: float

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from mergec.compiler.kernels.codec import STORAGE
+from mergec.compiler.kernels.arguments import STORAGE
 from mergec.compiler.planning.strategies import options
 from mergec.compiler.sweeps.components import Component, Target, Template
 from mergec.compiler.sweeps.program import Program, Segment
@@ -21,7 +21,7 @@ from mergec.ops.dtypes import BY_NAME, DType, float32
 from mergec.ops.eager import EagerRandom
 from mergec.ops.method import Method
 from mergec.ops.symbols import Tracer
-from mergec.runtime.backends import NumbaBackend, TorchBackend
+from mergec.runtime.backends import NativeBackend, TorchBackend
 from mergec.runtime.buffers import Buffers
 from mergec.runtime.jobs import Destination, Job
 from mergec.runtime.pools import Pools
@@ -29,7 +29,7 @@ from mergec.runtime.pools import Pools
 Array = np.ndarray[Any, np.dtype[Any]]
 TILE = 128 * 1024
 """Elements of a tile: sizes in tests are chosen around it."""
-BACKENDS: dict[str, Any] = {"numba": NumbaBackend(), "torch": TorchBackend("cpu")}
+BACKENDS: dict[str, Any] = {"native": NativeBackend(), "torch": TorchBackend("cpu")}
 INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -46,7 +46,7 @@ def from_bits(bits: Array, dtype: str) -> torch.Tensor:
     return torch.from_numpy(bits.view(integers).copy()).view(getattr(torch, dtype))
 
 
-def kernel(program: Program, segment: Segment, backend: str = "numba") -> Callable[..., None]:
+def kernel(program: Program, segment: Segment, backend: str = "native") -> Callable[..., None]:
     """The kernel of a segment of a sweep."""
     found: Callable[..., None] = BACKENDS[backend].kernel(program, segment, lambda busy: None)
     return found
@@ -64,7 +64,7 @@ def run(
     inputs: Sequence[torch.Tensor],
     params: Sequence[float] = (),
     keys: Sequence[int] = (),
-    backend: str = "numba",
+    backend: str = "native",
 ) -> list[torch.Tensor]:
     """The program's outputs, computed by the runtime's own job, tile by tile."""
     component = _component(program, inputs, params, keys)
@@ -217,7 +217,7 @@ class Call:
         return found
 
     def compiled(
-        self, backend: str = "numba", output: str = "float32", compute: DType = float32
+        self, backend: str = "native", output: str = "float32", compute: DType = float32
     ) -> torch.Tensor:
         """The same by sweeps."""
         method, values = self.method, dict(self.values)

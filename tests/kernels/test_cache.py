@@ -11,21 +11,21 @@ import pytest
 
 PROGRAM = """
 import numpy as np
-from mergec.compiler.kernels.cache import find_kernel
-from mergec.compiler.kernels.source import KernelSource
-text = '''from numba import cfunc
-@cfunc("void(CPointer(uint16), int64, int64, CPointer(float64), CPointer(uint64), "
-       "CPointer(uint64), CPointer(float64), CPointer(uint32))", error_model="numpy")
-def sweep(out, count, start, scalars, keys, cuts, sums, bins):
-    for i in range(count):
-        out[i] = 7
-    sums[0] = scalars[0] / count
-'''
-out, sums = np.zeros(4, np.uint16), np.zeros(1)
+from mergec.compiler.kernels.compiled import find_kernel
+from mergec.compiler.kernels.mathematics import Buffer, Kernel, Step
+from mergec.ops.dtypes import BY_NAME
+float32 = BY_NAME["float32"]
+kernel = Kernel(
+    compute=float32, far=False,
+    inputs=(Buffer("in0", BY_NAME["bfloat16"]),), outputs=(Buffer("out0", float32),),
+    loads=(("v0", False),), checks=(), scalars=("s0",), flags=(),
+    lines=(Step("v1", "mul", ("v0", "s0")),), stores=("v1",), sums=(("v1",),), looks=(), bins=1,
+)
+x, out, sums = np.full(4, 0x3FC0, np.uint16), np.zeros(4, np.float32), np.zeros(1)
 words = np.zeros(1, np.uint64)
 bins = np.zeros(1, np.uint32)
-find_kernel(KernelSource(text, ("uint16",)))(out, 3, 0, np.ones(1), words, words, sums, bins)
-assert out.tolist() == [7, 7, 7, 0] and sums[0] == 1 / 3
+find_kernel(kernel)(x, out, 3, 0, np.full(1, 0.5), words, words, sums, bins)
+assert out.tolist() == [0.75, 0.75, 0.75, 0] and sums[0] == 2.25
 """
 
 
@@ -40,7 +40,9 @@ def test_processes_that_want_one_kernel_get_it(tmp_path: Path) -> None:
     assert [process.returncode for process in processes] == [0] * 4, errors
     [entry] = (tmp_path / "kernels").glob("*.kernel")
 
-    once_more = "import sys\n" + PROGRAM + "assert 'numba' not in sys.modules\n"
+    once_more = (
+        "import sys\n" + PROGRAM + "assert 'mergec.compiler.kernels.emission' not in sys.modules\n"
+    )
     subprocess.run([sys.executable, "-c", once_more], env=environment, check=True, timeout=120)
 
     whole = entry.read_bytes()

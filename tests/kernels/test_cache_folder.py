@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from mergec.compiler.kernels import cache_folder
+from mergec.machine_code import cache_folder
 
 from .test_cache import PROGRAM
 

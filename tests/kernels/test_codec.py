@@ -11,7 +11,7 @@ from mergec.compiler.sweeps.program import Program
 from mergec.ops.dtypes import float64
 
 SMALL = ("bfloat16", "float16", "float8_e4m3fn", "float8_e5m2")
-BACKENDS = ("numba", "torch")
+BACKENDS = ("native", "torch")
 
 
 def _copy(source: str, target: str, wide: bool = False) -> Program:

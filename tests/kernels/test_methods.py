@@ -24,7 +24,7 @@ def _assert_close(found: torch.Tensor, wanted: torch.Tensor) -> None:
 def test_kernels_agree_with_torch_sweeps_and_with_whole_tensors(name: str, variant: int) -> None:
     for shape in SIZES:
         call = sample_call(METHODS[name], variant, shape, seed=len(shape))
-        compiled, unfused, eager = call.compiled("numba"), call.compiled("torch"), call.eager()
+        compiled, unfused, eager = call.compiled("native"), call.compiled("torch"), call.eager()
         _assert_close(compiled, unfused)
         _assert_close(compiled, eager)
 
@@ -33,7 +33,7 @@ def test_kernels_agree_with_torch_sweeps_and_with_whole_tensors(name: str, varia
 @pytest.mark.parametrize("name", METHODS)
 def test_many_tiles_agree_with_whole_tensors(name: str) -> None:
     call = sample_call(METHODS[name], 0, (9 * TILE + 17,))
-    _assert_close(call.compiled("numba"), call.eager())
+    _assert_close(call.compiled("native"), call.eager())
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -43,7 +43,7 @@ def test_equal_and_zero_inputs_give_finite_values(name: str) -> None:
         x = torch.full((3000,), value)
         mixed = [x.to(MIX[i % len(MIX)]) for i in range(count_inputs(method))]
         call = make_call(method, mixed)
-        compiled = call.compiled("numba")
+        compiled = call.compiled("native")
         assert bool(compiled.isfinite().all())
         if value > 1e-20 or value == 0.0:  # squares of smaller ones vanish in float32
             _assert_close(compiled, call.compiled("torch"))

@@ -56,7 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def _run(folder: Path, out: Path, backend: Any = "numba", **settings: Any) -> dict[str, bytes]:
+def _run(folder: Path, out: Path, backend: Any = "native", **settings: Any) -> dict[str, bytes]:
     source = SourceText("recipe.merge", RECIPE.replace("./out/", f"{out}/"))
     run_plan(compile_recipe(source, folder=folder, **settings), backend=backend)
     return {name: (out / name / "model.safetensors").read_bytes() for name in NAMES}
@@ -78,10 +78,10 @@ def test_both_backends_write_the_same_up_to_rounding(
     folder: Path, tmp_path: Path, one_thread: dict[str, bytes]
 ) -> None:
     _run(folder, tmp_path / "torch", "torch", threads=1)
-    _run(folder, tmp_path / "numba", threads=1)
+    _run(folder, tmp_path / "native", threads=1)
     for name, steps in (("merged", 2.0**-8), ("elected", 1e-6)):
         found = load_file(tmp_path / "torch" / name / "model.safetensors")
-        wanted = load_file(tmp_path / "numba" / name / "model.safetensors")
+        wanted = load_file(tmp_path / "native" / name / "model.safetensors")
         for key, x in wanted.items():
             difference = (found[key].float() - x.float()).abs()
             if x.dtype == torch.float32:

@@ -24,7 +24,7 @@ def _program(compute: DType, source: str | None = None) -> Program:
     return traced(_mask, [source or compute.name], [1.0], output="float32", compute=compute)
 
 
-def _kept(x: torch.Tensor, k: float, compute: DType, backend: str = "numba") -> list[int]:
+def _kept(x: torch.Tensor, k: float, compute: DType, backend: str = "native") -> list[int]:
     """The indices of the elements that a selection of k keeps, ascending."""
     source = str(x.dtype).removeprefix("torch.")
     (mask,) = run(_program(compute, source), [x], [k], backend=backend)
@@ -110,7 +110,7 @@ def test_several_selections_share_their_sweeps() -> None:
 
     program = traced(both, ["float32", "float32"], [1.0, 1.0])
     a, b = (_values(kind, N).to(torch.float32) for kind in ("random", "quantised"))
-    for backend in ("numba", "torch"):
+    for backend in ("native", "torch"):
         (found,) = run(program, [a, b], [500, 70_001], backend=backend)
         mask = found.to(torch.int64)
         assert (mask & 1).nonzero().flatten().tolist() == _sorted_first(a, 500)

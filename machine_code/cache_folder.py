@@ -13,7 +13,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from ...grammar.diagnostics import Diagnostic, MergecError, ResourceError
+from ..grammar.diagnostics import Diagnostic, MergecError, ResourceError
 
 _temporary: list[tempfile.TemporaryDirectory[str]] = []  # at most one, removed at exit
 

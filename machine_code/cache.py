@@ -1,6 +1,8 @@
-"""Kernel source -> callable: compiled once, its object code kept on disk by the hash of its text.
+"""Name + IR -> callables: compiled once, the object code kept on disk.
 
-An entry begins with the digest of its object code: one that doesn't match is compiled again.
+Whoever asks names the code by a digest of all that it depends on; what compiles it, and for which
+processor, is added here. An entry begins with the digest of its object code: one that doesn't match
+is compiled again.
 """
 
 from __future__ import annotations
@@ -8,39 +10,39 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from .cache_folder import cache_folder, nowhere, temporary_folder, writable_folder
-from .native import NativeKernel, compile_kernel, processor
-from .source import KernelSource
 
 _DIGEST_SIZE = hashlib.sha256().digest_size
-_found: dict[str, NativeKernel] = {}
-_lock = threading.Lock()
+_found: dict[str, Any] = {}
+_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
-def kernel_digest(source: KernelSource) -> str:
-    """The name of a kernel: a hash of its text and of everything that compiles it."""
-    return hashlib.sha256(b"\0".join([source.text.encode(), *_toolchain()])).hexdigest()[:24]
+def code_digest(*parts: str | bytes) -> str:
+    """The name of code that depends on these parts, on this machine."""
+    named = (part.encode() if isinstance(part, str) else part for part in parts)
+    return hashlib.sha256(b"\0".join([*named, *_toolchain()])).hexdigest()[:24]
 
 
 @cache
 def _toolchain() -> tuple[bytes, ...]:
-    """What compiles kernels, and for which processor."""
-    folder = Path(__file__).parent
-    helpers = ("arguments.py", "lane_blocks.py", "intrinsics.py", "native.py", "words.py")
-    versions = [version(name).encode() for name in ("numba", "llvmlite")]
-    host = [text.encode() for text in processor()]
-    return *[(folder / name).read_bytes() for name in helpers], *versions, *host
+    """What compiles, and for which processor."""
+    from .target import this_processor
+
+    own = [(Path(__file__).parent / name).read_bytes() for name in ("target.py", "writing.py")]
+    host = this_processor()
+    return *own, version("llvmlite").encode(), host.name.encode(), host.features.encode()
 
 
-def is_cached(source: KernelSource) -> bool:
-    """Whether the kernel needn't be compiled."""
-    digest = kernel_digest(source)
+def is_compiled(digest: str) -> bool:
+    """Whether code needn't be compiled."""
     if digest in _found:
         return True
     try:
@@ -49,37 +51,41 @@ def is_cached(source: KernelSource) -> bool:
         return False
 
 
-def find_kernel(source: KernelSource) -> NativeKernel:
-    """The compiled kernel of a source text; compiling one takes a second or two.
+def find_code(digest: str, write: Callable[[], str]) -> Any:
+    """An engine that gives the addresses of the code's functions; `write` gives it as IR.
 
-    Errors: ResourceError E0520 (others could plant code), E0502 (nowhere to put what is compiled).
+    Compiling takes tenths of a second, and is done by one thread and one process for each name.
+    Errors: ResourceError E0522 (others could plant code), E0502 (nowhere to put what is compiled).
     """
-    digest = kernel_digest(source)
-    with _lock:
+    from .target import engine
+
+    with _locks[digest]:
         if digest not in _found:
-            _found[digest] = NativeKernel(_object_code(source, digest), source)
+            _found[digest] = engine(_object_code(digest, write))
         return _found[digest]
 
 
-def _object_code(source: KernelSource, digest: str) -> bytes:
+def _object_code(digest: str, write: Callable[[], str]) -> bytes:
     try:
-        return _from_folder(writable_folder(), source, digest)
+        return _from_folder(writable_folder(), digest, write)
     except OSError as error:
         folder = temporary_folder(error)
     try:
-        return _from_folder(folder, source, digest)
+        return _from_folder(folder, digest, write)
     except OSError as error:
         raise nowhere(error) from None
 
 
-def _from_folder(folder: Path, source: KernelSource, digest: str) -> bytes:
+def _from_folder(folder: Path, digest: str, write: Callable[[], str]) -> bytes:
+    from .target import object_code, this_processor
+
     entry = _entry(folder, digest)
     code = _read(entry)
     if code is None:
         with _alone(folder / f".{digest}.lock"):
             code = _read(entry)  # as it is when another process has compiled it meanwhile
             if code is None:
-                code = compile_kernel(source)
+                code = object_code(write(), this_processor())
                 _write(entry, code)
     return code
 
