@@ -11,11 +11,15 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from ..grammar.diagnostics import CheckpointError, Span, did_you_mean
 from .checkpoint import Checkpoint, open_checkpoint
-from .safetensors_header import Known
+from .formats.safetensors import Known
+from .local_store import locate
+from .stores import SCHEMES, Store
 
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://")
 _LOCAL = re.compile(r"\.{1,2}([/\\]|$)|[/\\~]|[A-Za-z]:")
 _PART = r"[A-Za-z0-9_][\w.-]*"
 _HUB_ID = re.compile(
@@ -23,6 +27,18 @@ _HUB_ID = re.compile(
 )
 _COMMIT = re.compile(_PART, re.A)
 _COMMIT_LENGTH = 40
+
+
+class Found(NamedTuple):
+    """Where a reference's checkpoint is: in a store, all of it or only one file.
+
+    commit: the revision, where it is known. hint: how to get files that turn out to be missing.
+    """
+
+    store: Store
+    only: str | None = None
+    commit: str | None = None
+    hint: str | None = None
 
 
 @dataclass
@@ -36,7 +52,7 @@ class Catalog:
     recipe_folder: Path
     mirrors: Sequence[Path] = ()
     _by_reference: dict[tuple[str, bool], Checkpoint] = field(default_factory=dict, init=False)
-    _by_real_path: dict[str, Checkpoint] = field(default_factory=dict, init=False)
+    _by_real_name: dict[str, Checkpoint] = field(default_factory=dict, init=False)
     _headers: Known = field(default_factory=dict, init=False)
 
     def open(self, reference: str, span: Span, *, prefer_path: bool = False) -> Checkpoint:
@@ -59,27 +75,40 @@ class Catalog:
 
     def inputs_within(self, folder: Path) -> list[str]:
         """References of the opened checkpoints that have a file in `folder`, say an output's."""
-        place = os.path.join(os.path.realpath(folder), "")
         return [
             checkpoint.reference
             for checkpoint in self.checkpoints
-            if any(file.real_path.startswith(place) for file in checkpoint.files)
+            if any(file.store.lies_in(file.name, folder) for file in checkpoint.files)
         ]
 
     def _open(self, reference: str, span: Span, prefer_path: bool) -> Checkpoint:
-        found, hint = self._find(reference, span, prefer_path)
-        real_path = os.path.realpath(found)
-        commit = found.name if found.parent.name == "snapshots" else None
-        if (same := self._by_real_path.get(real_path)) is not None:
-            root = found if found.is_dir() else found.parent
-            return replace(same, reference=reference, root=root, revision=commit)
+        store, only, commit, hint = self._find(reference, span, prefer_path)
+        real = store.real(only or "")
+        if (same := self._by_real_name.get(real)) is not None:
+            return replace(same, reference=reference, store=store, revision=commit)
         checkpoint = open_checkpoint(
-            found, reference=reference, span=span, revision=commit, hint=hint, known=self._headers
+            store,
+            only,
+            reference=reference,
+            span=span,
+            revision=commit,
+            hint=hint,
+            known=self._headers,
         )
-        self._by_real_path[real_path] = checkpoint
+        self._by_real_name[real] = checkpoint
         return checkpoint
 
-    def _find(self, reference: str, span: Span, prefer_path: bool) -> tuple[Path, str | None]:
+    def _find(self, reference: str, span: Span, prefer_path: bool) -> Found:
+        """Where a reference lies."""
+        if address := _SCHEME.match(reference):
+            if address[1] not in SCHEMES:
+                raise _no_scheme(reference, address[1], span)
+            return Found(SCHEMES[address[1]](reference))
+        path, hint = self._find_path(reference, span, prefer_path)
+        commit = path.name if path.parent.name == "snapshots" else None
+        return Found(*locate(path), commit, hint)
+
+    def _find_path(self, reference: str, span: Span, prefer_path: bool) -> tuple[Path, str | None]:
         """Where a reference lies, and how to get files that turn out to be missing there."""
         hub = None if _LOCAL.match(reference) else _HUB_ID.fullmatch(reference)
         looked: list[Path] = []
@@ -120,6 +149,16 @@ class Catalog:
             hint="; ".join(hints),
             notes=tuple(f"looked for {path}" for path in looked),
         )
+
+
+def _no_scheme(reference: str, scheme: str, span: Span) -> Exception:
+    known = ", ".join(f"{name}://" for name in SCHEMES)
+    return CheckpointError.of(
+        "E0601",
+        f"addresses that begin with `{scheme}://` can't be read: `{reference}`",
+        span=span,
+        hint=f"these can: {known}" if known else "a model is `org/name` on the Hub, or a path",
+    )
 
 
 def asked_revision(reference: str) -> str | None:

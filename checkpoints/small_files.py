@@ -6,11 +6,9 @@ name; anything else (weights in other formats, code, readmes) stays behind.
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from ..grammar.diagnostics import RunError
 from .checkpoint import Checkpoint
+from .stores import Store, StoredFile, place_in
 
 SIDECARS = (
     "generation_config.json",
@@ -50,48 +48,36 @@ SIDECARS = (
 )
 
 
-def readable_sidecars(base: Checkpoint) -> list[Path]:
+def readable_sidecars(base: Checkpoint) -> list[StoredFile]:
     """The base's small files that go with its weights, each tried: it can be opened and read.
 
     config.json is not among them: the output's differs (see `edit_config`).
-    Errors: RunError E0603 for one that can't be read, E0611 for one that leads out of the
+    Errors: E0603 for one that can't be read, RunError E0611 for one that leads out of the
     checkpoint.
     """
-    found = sidecars(base)
-    for path in found:
-        _refuse_leak(base, path)
-        try:
-            with path.open("rb") as stream:
-                stream.read(1)
-        except OSError as error:
-            raise RunError.of("E0603", f"can't read {path}: {error.strerror}") from None
-    return found
+    return [_readable(base.store, name) for name in sidecars(base)]
 
 
-def _refuse_leak(base: Checkpoint, path: Path) -> None:
-    """A link may lead to where its checkpoint lies, or into the same Hugging Face cache's blobs.
-
-    Anything else could be any file of this machine, on its way into a published model.
-    """
-    root = Path(os.path.realpath(base.root))
-    real = Path(os.path.realpath(path))
-    allowed = [root]
-    if root.parent.name == "snapshots":
-        allowed.append(root.parent.parent / "blobs")
-    if not any(real.is_relative_to(folder) for folder in allowed):
+def _readable(store: Store, name: str) -> StoredFile:
+    if (elsewhere := store.leads_to(name)) is not None:
         raise RunError.of(
             "E0611",
-            f"{path} is a link to {real}, outside its checkpoint",
+            f"{place_in(store, name)} is a link to {elsewhere}, outside its checkpoint",
             hint="put the file itself there, if it belongs to the model",
         )
+    opened = store.open(name)
+    try:
+        opened.read(0, memoryview(bytearray(min(1, opened.size))))
+        return StoredFile(store, name, opened.size, opened.identity, "")
+    finally:
+        opened.close()
 
 
-def sidecars(base: Checkpoint) -> list[Path]:
-    """The base's small files that go with its weights, in the order of their names.
+def sidecars(base: Checkpoint) -> list[str]:
+    """The names of the base's small files that go with its weights, in order.
 
     None without a config.json: the folder of a lone file may be anyone's.
     """
     if not base.config:
         return []
-    found = {path for pattern in SIDECARS for path in base.root.glob(pattern)}
-    return sorted(path for path in found if path.is_file())
+    return sorted({name for pattern in SIDECARS for name in base.store.names(pattern)})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from .checkpoint import Checkpoint, TensorInfo
+from .checkpoint import Checkpoint
 from .layers import is_head, main_sections
+from .source_tensors import SourceTensor
 
 TOKEN_EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight")
 
 
-def tied_embedding(checkpoint: Checkpoint, name: str) -> TensorInfo | None:
+def tied_embedding(checkpoint: Checkpoint, name: str) -> SourceTensor | None:
     """The embedding that stands for a head of this name that the checkpoint lacks, if one does."""
     if not is_head(name):
         return None

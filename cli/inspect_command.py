@@ -61,7 +61,7 @@ def command(checkpoint: str, models: Sequence[Path], tensors: bool, as_json: boo
     if tensors:
         rows = [
             (tensor.name, tensor.dtype.name, "x".join(map(str, tensor.shape)) or "scalar",
-             decimal_size(tensor.nbytes), found.files[tensor.file].path.name)
+             decimal_size(tensor.nbytes), tensor.files[0].name)
             for tensor in found.tensors.values()
         ]  # fmt: skip
         click.echo()
@@ -88,7 +88,7 @@ def _config(checkpoint: Checkpoint) -> dict[str, Any]:
 def _text(checkpoint: Checkpoint) -> Iterator[str]:
     layers = Layers.of(checkpoint.tensors, checkpoint.config)
     yield checkpoint.reference
-    yield f"Folder      {checkpoint.root}"
+    yield f"Folder      {checkpoint.place}"
     if checkpoint.revision:
         yield f"Revision    {checkpoint.revision}"
     yield f"Size        {decimal_size(checkpoint.nbytes)} in {count(len(checkpoint.files), 'file')}"
@@ -109,12 +109,12 @@ def _facts(checkpoint: Checkpoint, tensors: bool) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "reference": checkpoint.reference,
-        "path": str(checkpoint.root),
+        "path": checkpoint.place,
         "revision": checkpoint.revision,
         "bytes": checkpoint.nbytes,
         "parameters": _parameters(checkpoint),
         "dtypes": dtypes_of(checkpoint),
-        "files": [{"name": f.path.name, "bytes": f.size} for f in checkpoint.files],
+        "files": [{"name": f.name, "bytes": f.size} for f in checkpoint.files],
         "stacks": [{"prefix": s.prefix, "layers": s.count} for s in layers.stacks],
         "config": _config(checkpoint),
         "tensor_count": len(checkpoint.tensors),
@@ -126,7 +126,7 @@ def _facts(checkpoint: Checkpoint, tensors: bool) -> dict[str, Any]:
                 "dtype": tensor.dtype.name,
                 "shape": list(tensor.shape),
                 "bytes": tensor.nbytes,
-                "file": checkpoint.files[tensor.file].path.name,
+                "file": tensor.files[0].name,
             }
             for tensor in checkpoint.tensors.values()
         ]

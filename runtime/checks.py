@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from ..compiler.planning.plan import Plan
 from ..grammar.diagnostics import CheckpointError, Diagnostics, ResourceError
 from .files import Files
@@ -15,15 +13,10 @@ def check_outputs(plan: Plan) -> None:
     """No output folder holds a file that is read. Errors: ResourceError E0505."""
     problems = Diagnostics()
     for output in plan.outputs:
-        folder = os.path.realpath(output.path)
         inside = [
             checkpoint.reference
             for checkpoint in plan.sources.values()
-            if any(
-                os.path.commonpath([folder, file.real_path]) == folder
-                or os.path.commonpath([folder, os.path.abspath(file.path)]) == folder
-                for file in checkpoint.files
-            )
+            if any(file.store.lies_in(file.name, output.path) for file in checkpoint.files)
         ]
         if inside:
             problems.report(

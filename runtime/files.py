@@ -1,70 +1,19 @@
-"""Bytes of checkpoints and outputs: reads and writes at offsets, counted, by any thread.
-
-Reads are `pread` into reused buffers, not mmap: resident memory stays small, and a file that
-shrinks while it is read is an error instead of a signal.
-"""
+"""Bytes of checkpoints and outputs: reads and writes at offsets, counted, by any thread."""
 
 from __future__ import annotations
 
 import errno
 import os
 import threading
-from contextlib import suppress
 from pathlib import Path
 
+from ..checkpoints.source_tensors import TensorReader
+from ..checkpoints.stores import OpenFile, StoredFile
 from ..compiler.graph.graph import Load
-from ..compiler.planning.machine import is_cached, tells_cached
-from ..grammar.diagnostics import MergecError, RunError
-
-if hasattr(os, "posix_fadvise"):
-    _advise = os.posix_fadvise
-    _SOON = os.POSIX_FADV_WILLNEED
-else:
-    _advise, _SOON = None, 0  # type: ignore[assignment]
-
+from ..grammar.diagnostics import CheckpointError, MergecError, RunError
 
 ALIGNMENT = 4096
 """Writes whose place, length and memory are multiples of this pass the page cache by."""
-
-
-class Reader:
-    """Reads one tensor's bytes."""
-
-    __slots__ = ("_fd", "_offset", "_path")
-
-    def __init__(self, path: Path, fd: int, offset: int) -> None:
-        self._path = path
-        self._fd = fd
-        self._offset = offset
-
-    def read(self, start: int, buffer: memoryview) -> None:
-        """Fill the buffer with the tensor's bytes from byte `start` of the tensor on."""
-        done, place, wanted = 0, self._offset + start, len(buffer)
-        while done < wanted:
-            try:
-                got = os.preadv(self._fd, [buffer[done:] if done else buffer], place + done)
-            except OSError as error:
-                raise _unreadable(self._path, error) from error
-            if got == 0:
-                raise RunError.of(
-                    "E0605",
-                    f"{self._path} ends before byte {place + wanted}",
-                    hint="the file has changed since its header was read; plan again",
-                )
-            done += got
-
-    def soon(self, start: int, count: int) -> None:
-        """Tell the system that these bytes of the tensor will be read next.
-
-        It would look for each of their pages; where the last one is in memory they are taken to be.
-        """
-        place = self._offset + start
-        if _advise is None or count <= 0:
-            return
-        with suppress(OSError):
-            if tells_cached() and is_cached(self._fd, place + count - 1):
-                return
-        _advise(self._fd, place, count, _SOON)
 
 
 class Writer:
@@ -100,18 +49,18 @@ class Writer:
 
 
 class Files:
-    """Open files by path, each opened once; close them all at the end."""
+    """Open files, each opened once; close them all at the end."""
 
     def __init__(self) -> None:
         self._open: dict[tuple[Path, int], int] = {}
+        self._sources: dict[StoredFile, OpenFile] = {}
         self._lock = threading.Lock()
         self.bytes_read = 0
         self.bytes_written = 0
 
-    def reader(self, load: Load) -> Reader:
-        """The reader of a source's tensor."""
-        path = load.checkpoint.files[load.tensor.file].path
-        return Reader(path, self._descriptor(path, os.O_RDONLY), load.tensor.offset)
+    def reader(self, load: Load) -> TensorReader:
+        """The reader of a source's tensor. Errors: RunError E0605."""
+        return load.tensor.reader(self._source)
 
     def writer(self, path: Path, offset: int) -> Writer:
         """The writer of a tensor that begins at an offset of an output's file."""
@@ -129,6 +78,22 @@ class Files:
             for fd in self._open.values():
                 os.close(fd)
             self._open.clear()
+            for file in self._sources.values():
+                file.close()
+            self._sources.clear()
+
+    def _source(self, file: StoredFile) -> OpenFile:
+        opened = self._sources.get(file)
+        if opened is None:
+            with self._lock:
+                opened = self._sources.get(file)
+                if opened is None:
+                    try:
+                        opened = self._sources[file] = file.open()
+                    except CheckpointError as error:
+                        (problem,) = error.diagnostics
+                        raise RunError.of("E0605", problem.message, hint=problem.hint) from None
+        return opened
 
     def _past_cache(self, path: Path) -> int | None:
         """A descriptor that writes past the page cache, where the file system can."""
@@ -150,10 +115,6 @@ class Files:
                     except OSError as error:
                         raise RunError.of("E0605", f"can't open {path}: {error.strerror}") from None
         return fd
-
-
-def _unreadable(path: Path, error: OSError) -> MergecError:
-    return RunError.of("E0605", f"can't read {path}: {error.strerror}")
 
 
 def _unwritable(path: Path, error: OSError) -> MergecError:

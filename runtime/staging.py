@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ..checkpoints.shard_layout import Shard
-from ..compiler.planning.planned_output import NewFile, PlannedOutput
+from ..compiler.planning.planned_output import PlannedOutput
 from ..grammar.diagnostics import MergecError, ResourceError, RunError, Span
 from .carry import MANIFEST_NAME, carry_over
 
@@ -69,10 +69,7 @@ class StagedOutput:
         layout = planned.layout
         check_space({self.path: layout.nbytes}, self._span)
         for file in planned.files:
-            if isinstance(file, NewFile):
-                self.write_file(file.name, file.content)
-            else:
-                self.copy_file(file.name, file.source)
+            self.write_file(file.name, file.content)
         try:
             for shard in layout.shards:
                 _allocate(self.folder / shard.name, shard)
@@ -87,14 +84,6 @@ class StagedOutput:
             target.write_bytes(content)
         except OSError as error:
             raise self._error(error) from None
-
-    def copy_file(self, name: str, source: Path) -> None:
-        """Copy a small file. Errors: RunError E0603; ResourceError E0501, E0502."""
-        try:
-            content = source.read_bytes()
-        except OSError as error:
-            raise RunError.of("E0603", f"can't read {source}: {error.strerror}") from None
-        self.write_file(name, content)
 
     def commit(self) -> None:
         """Flush everything to the disk and give it the final name, replacing an earlier output.

@@ -12,13 +12,14 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from ..checkpoints.source_tensors import TensorReader
 from ..compiler.kernels.arguments import COUNT, GUESS, OFF, SHIFT, WANTED, look_slots, sum_slots
 from ..compiler.planning.plan import CHUNK
 from ..compiler.sweeps.components import TILES_AT_ONCE, Component
 from ..compiler.sweeps.program import Look, Program, Segment, Sweep, expected_looks
 from .buffers import Buffers, Room
 from .cuts import Query, Search
-from .files import Reader, Writer
+from .files import Writer
 from .finite import nonfinite_error
 from .function_calls import call_rows
 from .held import Held, InMemory, Spilled
@@ -50,7 +51,7 @@ class SegmentState(NamedTuple):
 class Data(NamedTuple):
     """A component's data: its inputs, its outputs (each in several places), held values."""
 
-    readers: Sequence[Reader]
+    readers: Sequence[TensorReader]
     writers: Sequence[Sequence[Writer]]
     held: dict[int, Held]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -178,9 +177,9 @@ def dtypes_of(checkpoint: Checkpoint) -> list[str]:
 def _source(reference: str, checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         "reference": reference,
-        "path": str(checkpoint.root),
+        "path": checkpoint.place,
         "revision": checkpoint.revision,
-        "files": [os.fspath(file.path.name) for file in checkpoint.files],
+        "files": [file.name for file in checkpoint.files],
         "dtypes": dtypes_of(checkpoint),
         "tensors": len(checkpoint.tensors),
         "bytes": checkpoint.nbytes,

@@ -133,6 +133,6 @@ def _reachable(outputs: Sequence[Output]) -> tuple[dict[str, Checkpoint], tuple[
 def _add_source(sources: dict[str, Checkpoint], source: Source) -> None:
     """Recipes in two folders may mean two checkpoints by one relative path."""
     name = source.reference
-    if name in sources and sources[name].root != source.checkpoint.root:
-        name = str(source.checkpoint.root)
+    if name in sources and sources[name].place != source.checkpoint.place:
+        name = source.checkpoint.place
     sources.setdefault(name, source.checkpoint)

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from ...checkpoints.checkpoint import Checkpoint, TensorInfo
+from ...checkpoints.checkpoint import Checkpoint
+from ...checkpoints.source_tensors import SourceTensor
 from ...grammar.diagnostics import Span
 from ...ops.dtypes import DType
 from ...ops.method import Method
@@ -49,10 +50,10 @@ class Origin(NamedTuple):
 
 
 class Load(NamedTuple):
-    """A tensor as it lies in a checkpoint."""
+    """A tensor of a checkpoint."""
 
     checkpoint: Checkpoint
-    tensor: TensorInfo
+    tensor: SourceTensor
 
 
 class Write(NamedTuple):
@@ -154,7 +155,7 @@ class Graph:
         self.nodes[index] = node
         return index, None
 
-    def load(self, checkpoint: Checkpoint, tensor: TensorInfo, origin: int) -> int:
+    def load(self, checkpoint: Checkpoint, tensor: SourceTensor, origin: int) -> int:
         nodes = self.nodes
         index = len(nodes)
         found = self._known.setdefault(id(tensor), index)

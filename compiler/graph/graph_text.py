@@ -16,7 +16,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from ...checkpoints.checkpoint import Checkpoint
@@ -47,8 +46,8 @@ def print_graph(graph: Graph) -> Iterator[str]:
         if isinstance(node.op, Load):
             checkpoints.setdefault(node.op.checkpoint, len(checkpoints))
     for checkpoint, number in checkpoints.items():
-        reference, root = json.dumps(checkpoint.reference), json.dumps(str(checkpoint.root))
-        yield f"checkpoint c{number} {reference} {root}"
+        reference, place = json.dumps(checkpoint.reference), json.dumps(checkpoint.place)
+        yield f"checkpoint c{number} {reference} {place}"
     for number, origin in enumerate(graph.origins):
         yield f"origin @{number} {_origin(origin)}"
     for index, node in enumerate(graph.nodes):
@@ -113,7 +112,7 @@ def parse_graph(
 ) -> Graph:
     """The graph of a text that `print_graph` made.
 
-    checkpoints: those that it loads from, found by reference and folder. recipes: the texts that
+    checkpoints: those that it loads from, found by reference and place. recipes: the texts that
     its origins point into; an origin whose recipe isn't given has no place.
     Errors: RecipeError E0117 at the line that can't be read, or that names what isn't there.
     """
@@ -129,7 +128,7 @@ class _Reader:
     ) -> None:
         self.graph = Graph()
         self._source = source
-        self._known = {(c.reference, c.root): c for c in checkpoints}
+        self._known = {(c.reference, c.place): c for c in checkpoints}
         self._recipes = {recipe.name: recipe for recipe in recipes}
         self._checkpoints: list[Checkpoint] = []
         self._start = 0
@@ -145,7 +144,7 @@ class _Reader:
         elif not text or text.startswith("#"):
             return
         elif found := _CHECKPOINT.fullmatch(text):
-            self._checkpoint(int(found[1]), json.loads(found[2]), Path(json.loads(found[3])))
+            self._checkpoint(int(found[1]), json.loads(found[2]), json.loads(found[3]))
         elif found := _ORIGIN.fullmatch(text):
             self._origin(found)
         elif found := _NODE.fullmatch(text):
@@ -156,8 +155,8 @@ class _Reader:
     def _fail(self, problem: str) -> NoReturn:
         raise RecipeError.of("E0117", problem, span=self._place)
 
-    def _checkpoint(self, number: int, reference: str, root: Path) -> None:
-        checkpoint = self._known.get((reference, root))
+    def _checkpoint(self, number: int, reference: str, place: str) -> None:
+        checkpoint = self._known.get((reference, place))
         if checkpoint is None or number != len(self._checkpoints):
             self._fail(f"the checkpoint `{reference}` isn't open, or its number is wrong")
         self._checkpoints.append(checkpoint)

@@ -8,18 +8,18 @@ how much of the sources is in the page cache is asked of the system, and a rate 
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from ...grammar.diagnostics import CheckpointError
 from ..graph.graph import Invoke, Load
 from ..sweeps.components import Component
 from ..sweeps.opaque_calls import needs_whole
 from ..sweeps.program import Segment
-from .machine import is_cached, processor_count, tells_cached
+from .machine import processor_count
 from .plan import Plan
 from .strategies import Strategy
 
@@ -122,29 +122,29 @@ def measure_machine() -> Machine:
 
 
 def cached_share(plan: Plan) -> float | None:
-    """The share of the sources' bytes that is in the page cache, from samples; None if unknown.
+    """The share of the sources' bytes that is in memory, from samples; None if unknown.
 
-    Looking makes Linux read what isn't there: a page at a time, and each time at other places, so
-    that the next look isn't misled by this one.
+    Looking may make the system read what isn't there: so each time other places are looked at, and
+    the next look isn't misled by this one.
     """
-    if not tells_cached():
-        return None
-    files = {file.real_path: file.size for c in plan.sources.values() for file in c.files}
-    total = max(1, sum(files.values()))
+    files = {file.identity: file for c in plan.sources.values() for file in c.files}
+    total = max(1, sum(file.size for file in files.values()))
     found = looked = 0
-    for path, size in files.items():
-        samples = max(1, round(_SAMPLES * size / total))
+    for file in files.values():
+        samples = max(1, round(_SAMPLES * file.size / total))
+        places = [random.randrange(file.size) for _ in range(samples)]
         try:
-            handle = os.open(path, os.O_RDONLY)
-            try:
-                os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_RANDOM)
-                places = [random.randrange(size) for _ in range(samples)]
-                found += sum(is_cached(handle, place) for place in places)
-                looked += samples
-            finally:
-                os.close(handle)
-        except OSError:  # a file that is gone, or a file system that can't tell
+            opened = file.open()
+        except CheckpointError:  # it is gone
             return None
+        try:
+            there = opened.in_memory(places)
+        finally:
+            opened.close()
+        if there is None:
+            return None
+        found += there
+        looked += samples
     return found / looked if looked else None
 
 
@@ -191,7 +191,7 @@ def _per_element(segment: Segment) -> float:
 def _distinct_bytes(plan: Plan) -> int:
     """Bytes of the source tensors that are read, each once."""
     loads = (node.op for node in plan.optimised.nodes if isinstance(node.op, Load))
-    return sum(load.tensor.nbytes for load in loads)
+    return sum(load.tensor.cost for load in loads)
 
 
 def _uncounted(plan: Plan) -> dict[str, None]:

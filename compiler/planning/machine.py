@@ -1,4 +1,4 @@
-"""What this process may use of the machine: processors and memory; what is in memory already."""
+"""What this process may use of the machine: processors and memory."""
 
 from __future__ import annotations
 
@@ -19,22 +19,6 @@ def processor_count() -> int:
 def available_bytes() -> int:
     """Bytes of memory that can be had without swapping; 8 GiB where the system doesn't tell."""
     return min([_free_bytes(), *_container_limits()])
-
-
-def tells_cached() -> bool:
-    """Whether the system can say what of a file is in memory; Linux alone does."""
-    return hasattr(os, "RWF_NOWAIT")
-
-
-def is_cached(handle: int, place: int) -> bool:
-    """Whether a byte of an open file is in memory; otherwise Linux begins to read its page.
-
-    For a system that `tells_cached`. Raises OSError where the file system can't tell.
-    """
-    try:
-        return os.preadv(handle, [bytearray(1)], place, os.RWF_NOWAIT) == 1
-    except BlockingIOError:  # it would have to be read from the disk
-        return False
 
 
 def _free_bytes() -> int:

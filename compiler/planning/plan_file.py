@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from ... import __version__
 from ...grammar import YamlOptions
+from ...checkpoints.local_store import what_changed
 from ...grammar.diagnostics import Diagnostic, MergecError, RunError, SourceText
 from .. import compile_recipe
 from ..graph.graph import Invoke, Load, Write
@@ -23,7 +24,7 @@ from .plan import Plan
 
 SUFFIX = ".mplan"
 FORMAT = "mergec-plan"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _LISTED = 8  # changed files in one message
 
 
@@ -59,7 +60,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
                 "reference": reference,
                 "revision": checkpoint.revision,
                 "files": [
-                    {"path": os.path.abspath(file.path), "identity": list(file.identity)}
+                    {"place": file.store.real(file.name), "identity": list(file.identity)}
                     for file in checkpoint.files
                 ],
             }
@@ -120,7 +121,13 @@ def plan_digest(plan: Plan) -> str:
 
 def _operation(op: Load | Invoke | Write | object) -> tuple[Any, ...]:
     if isinstance(op, Load):
-        return ("load", op.checkpoint.reference, op.tensor.name, op.tensor.shape, op.tensor.offset)
+        return (
+            "load",
+            op.checkpoint.reference,
+            op.tensor.name,
+            op.tensor.shape,
+            op.tensor.dtype.name,
+        )
     if isinstance(op, Invoke):
         call = op.invocation
         return ("invoke", call.method.name, call.static, call.params, op.keys)
@@ -206,17 +213,8 @@ def _check_files(sources: list[dict[str, Any]], plan: Path) -> None:
     problems = []
     for source in sources:
         for file in source["files"]:
-            kind, _, size, *rest = file["identity"]
-            try:
-                found = os.stat(file["path"])
-            except OSError:
-                problems.append((source["reference"], f"{file['path']} is gone"))
-                continue
-            if found.st_size != size:
-                was = f"{file['path']} has {found.st_size:,} bytes, had {size:,}"
-                problems.append((source["reference"], was))
-            elif kind == "file" and found.st_mtime_ns != rest[0]:
-                problems.append((source["reference"], f"{file['path']} was written again"))
+            if said := what_changed(file["place"], tuple(file["identity"])):
+                problems.append((source["reference"], said))
     if problems:
         references = list(dict.fromkeys(reference for reference, _ in problems))
         _refuse_sources(references, plan, *(said for _, said in problems))

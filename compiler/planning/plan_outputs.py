@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from ... import __version__
@@ -86,9 +85,8 @@ def _small_files(
         yield NewFile("model.safetensors.index.json", layout.index.encode())
     if base.config:
         yield _config(output, structures, tensors, base)
-    for path in readable_sidecars(base):
-        name = path.relative_to(base.root).as_posix()
-        yield CopiedFile(name, path, path.stat().st_size)
+    for file in readable_sidecars(base):
+        yield CopiedFile(file.name, file)
 
 
 def _config(
@@ -137,10 +135,10 @@ def _source(source: Source) -> dict[str, Any]:
         "reference": source.reference,
         "asked_revision": asked_revision(source.reference),
         "revision": checkpoint.revision,
-        "path": os.path.realpath(checkpoint.root),
+        "path": checkpoint.store.real(),
         "files": [
             {
-                "name": Path(file.path).name,
+                "name": file.name,
                 "size": file.size,
                 "header_sha256": file.header_sha256,
             }

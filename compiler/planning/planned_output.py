@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ...checkpoints.shard_layout import Layout
+from ...checkpoints.stores import StoredFile, read_small
 from ...grammar.diagnostics import Span
+
+MOST_COPIED = 2**31
+"""Bytes of a small file: some processors come with small models of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +25,15 @@ class NewFile:
 
 @dataclass(frozen=True, slots=True)
 class CopiedFile:
-    """A small file that is copied as it is. size: its bytes when the plan was made."""
+    """A small file that is copied as it is."""
 
     name: str
-    source: Path
-    size: int
+    source: StoredFile
+
+    @property
+    def content(self) -> bytes:
+        """All of it. Errors: E0603 and E0605 for one that can't be read any more."""
+        return read_small(self.source.store, self.source.name, MOST_COPIED)
 
 
 SmallFile: TypeAlias = NewFile | CopiedFile

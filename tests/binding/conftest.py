@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from mergec.checkpoints.catalog import Catalog
 from mergec.checkpoints.checkpoint import Checkpoint
+from mergec.checkpoints.local_store import LocalStore
 from mergec.compiler.binding.bind import bind
 from mergec.compiler.binding.bound import (
     Bound,
@@ -40,7 +41,7 @@ class FakeCatalog(Catalog):
         self.opened.append((str(self.recipe_folder), reference, prefer_path))
         if "missing" in reference:
             raise CheckpointError.of("E0601", f"no model `{reference}`", span=span)
-        return Checkpoint(reference, self.recipe_folder / reference, (), {}, {})
+        return Checkpoint(reference, LocalStore(self.recipe_folder / reference), (), {}, {})
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def test_references_are_relative_to_the_file_that_they_stand_in(tmp_path: Path) 
         'save linear { "./m", part.m, part.hub, weight = 1 } to "./out"',
     )
     bound = bind(load_recipe(main), Catalog(tmp_path, [tmp_path / "mirror"]))
-    assert [checkpoint.root for checkpoint in bound.sources.values()] == [
+    assert [Path(checkpoint.place) for checkpoint in bound.sources.values()] == [
         tmp_path / "m",
         tmp_path / "sub" / "m",
         tmp_path / "mirror" / "org" / "name",
@@ -63,7 +63,7 @@ def test_yaml_prefers_paths(tmp_path: Path) -> None:
         tmp_path / "main.yaml", "models: [{model: org/name}]\nmerge_method: passthrough\n"
     )
     bound = bind(load_recipe(main), Catalog(tmp_path))
-    assert bound.sources["org/name"].root == tmp_path / "org" / "name"
+    assert Path(bound.sources["org/name"].place) == tmp_path / "org" / "name"
 
 
 def test_an_import_that_is_no_text(tmp_path: Path) -> None:

@@ -194,7 +194,7 @@ save base + strength * math - 0.1 * (m14.core - base) to "./blend" { dtype = bfl
         "./x",
     ]
     assert ("/recipes/sub", "./missing", False) not in catalog.opened
-    assert bound.sources["./base"].root == Path("/recipes/sub/base")
+    assert bound.sources["./base"].place == "/recipes/sub/base"
 
 
 ARITHMETIC = {

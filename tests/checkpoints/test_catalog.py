@@ -127,7 +127,7 @@ def test_cache(reference: str, expected: str, place: Path) -> None:
     snapshot(place, "o/n", OTHER, "v2", "refs/pr/1")
     checkpoint = catalog(place).open(reference, SPAN)
     assert checkpoint.revision == expected
-    assert checkpoint.root.name == expected
+    assert Path(checkpoint.place).name == expected
 
 
 @pytest.mark.parametrize("variable", ["HF_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME", "HOME"])
@@ -240,7 +240,7 @@ def test_each_checkpoint_is_opened_once(place: Path) -> None:
     assert one is again
     assert linked.tensors is one.tensors
     assert (one.reference, linked.reference) == ("./m", "o/n")
-    assert linked.root == place / "m1" / "o" / "n"
+    assert Path(linked.place) == place / "m1" / "o" / "n"
     assert known.checkpoints == [one, linked]
 
 

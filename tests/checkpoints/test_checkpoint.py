@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from mergec.checkpoints.checkpoint import open_checkpoint
 from mergec.grammar.diagnostics import CheckpointError
 from support.checkpoints import sparse_checkpoint, tiny_mistral, write_checkpoint, write_raw
+from support.stores import open_path
 
 INDEX = "model.safetensors.index.json"
 ONE = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
@@ -20,28 +20,28 @@ ONE = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
 @pytest.mark.parametrize("shards", [1, 3])
 def test_hub_layout(shards: int, tmp_path: Path) -> None:
     folder = tiny_mistral(tmp_path / "m", 1, shards=shards)
-    checkpoint = open_checkpoint(folder, reference="me/m")
+    checkpoint = open_path(folder, reference="me/m")
     assert checkpoint.reference == "me/m"
     assert len(checkpoint.files) == shards
     assert len(checkpoint.tensors) == 4 * 9 + 3
     assert checkpoint.config["num_hidden_layers"] == 4
-    assert checkpoint.root == folder
-    places = [(info.file, info.offset) for info in checkpoint.tensors.values()]
+    assert checkpoint.place == str(folder)
+    places = [(info.files[0].name, info.offset) for info in checkpoint.tensors.values()]
     assert places == sorted(places)
 
 
 def test_single_file_has_its_folders_config(tmp_path: Path) -> None:
     folder = tiny_mistral(tmp_path / "m", 1)
-    checkpoint = open_checkpoint(folder / "model.safetensors")
+    checkpoint = open_path(folder / "model.safetensors")
     assert checkpoint.config["model_type"] == "mistral"
-    assert checkpoint.root == folder
+    assert checkpoint.place == str(folder)
 
 
 def test_loose_files_without_index_or_config(tmp_path: Path) -> None:
     write_raw(tmp_path / "b.safetensors", {"x": ONE}, 4)
     write_raw(tmp_path / "a.safetensors", {"y": ONE}, 4)
     write_raw(tmp_path / "adapter_model.safetensors", {"z": ONE}, 4)
-    checkpoint = open_checkpoint(tmp_path)
+    checkpoint = open_path(tmp_path)
     assert list(checkpoint.tensors) == ["y", "x"]
     assert checkpoint.config == {}
 
@@ -51,8 +51,11 @@ def test_the_index_decides_between_two_copies(tmp_path: Path) -> None:
     write_raw(tmp_path / "a.safetensors", both, 8)
     write_raw(tmp_path / "b.safetensors", both, 8)
     write_index(tmp_path, {"x": "a.safetensors", "y": "b.safetensors"})
-    checkpoint = open_checkpoint(tmp_path)
-    assert {name: info.file for name, info in checkpoint.tensors.items()} == {"x": 0, "y": 1}
+    checkpoint = open_path(tmp_path)
+    assert {name: info.files[0].name for name, info in checkpoint.tensors.items()} == {
+        "x": "a.safetensors",
+        "y": "b.safetensors",
+    }
 
 
 def test_shards_may_be_links_into_a_cache(tmp_path: Path) -> None:
@@ -61,14 +64,14 @@ def test_shards_may_be_links_into_a_cache(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "a.safetensors").symlink_to(blob)
     write_index(folder, {"x": "a.safetensors"})
-    assert open_checkpoint(folder).files[0].real_path == str(blob)
+    assert open_path(folder).files[0].store.real("a.safetensors") == str(blob)
 
 
 def test_sparse_checkpoint_has_seven_billion_parameters(tmp_path: Path) -> None:
-    checkpoint = open_checkpoint(sparse_checkpoint(tmp_path / "m"))
+    checkpoint = open_path(sparse_checkpoint(tmp_path / "m"))
     assert checkpoint.nbytes == 14_483_464_192
     assert len(checkpoint.tensors) == 291
-    assert checkpoint.files[0].path.stat().st_blocks * 512 < 100_000
+    assert Path(checkpoint.files[0].place).stat().st_blocks * 512 < 100_000
 
 
 def write_index(folder: Path, weight_map: Any) -> None:
@@ -150,7 +153,7 @@ def test_bad_folder(title: str, tmp_path: Path) -> None:
     fill, code, words = BAD[title]
     fill(tmp_path)
     with pytest.raises(CheckpointError) as caught:
-        open_checkpoint(tmp_path)
+        open_path(tmp_path)
     [problem] = caught.value.diagnostics
     assert (problem.code, words in problem.message) == (code, True), problem.message
     assert str(tmp_path) in problem.message or code == "E0315"
@@ -159,13 +162,13 @@ def test_bad_folder(title: str, tmp_path: Path) -> None:
 def test_long_lists_are_cut(tmp_path: Path) -> None:
     absent_from_shard(tmp_path)
     with pytest.raises(CheckpointError, match="y0, y1, y2, y3, y4, … 2 more"):
-        open_checkpoint(tmp_path)
+        open_path(tmp_path)
 
 
 def test_hint_goes_with_missing_files(tmp_path: Path) -> None:
     missing_shards(tmp_path)
     with pytest.raises(CheckpointError, match=r"b\.safetensors, c\.safetensors\n  = help: get it"):
-        open_checkpoint(tmp_path, hint="get it")
+        open_path(tmp_path, hint="get it")
 
 
 @pytest.mark.parametrize(
@@ -175,7 +178,7 @@ def test_bad_single_file(name: str, code: str, tmp_path: Path) -> None:
     if name.startswith("m"):
         (tmp_path / name).touch()
     with pytest.raises(CheckpointError, match=code):
-        open_checkpoint(tmp_path / name)
+        open_path(tmp_path / name)
 
 
 def test_generated_weights_are_reproducible(tmp_path: Path) -> None:
@@ -187,4 +190,4 @@ def test_generated_weights_are_reproducible(tmp_path: Path) -> None:
 
 def test_write_checkpoint_takes_numpy(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, {"x": torch.ones(2).numpy()}, {})
-    assert open_checkpoint(tmp_path).tensors["x"].shape == (2,)
+    assert open_path(tmp_path).tensors["x"].shape == (2,)

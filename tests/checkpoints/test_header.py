@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 import torch
-from mergec.checkpoints.checkpoint import open_checkpoint
-from mergec.checkpoints.safetensors_header import read_header
 from mergec.grammar.diagnostics import CheckpointError, SourceText, Span
 from mergec.ops.dtypes import DTYPES, bfloat16, float32
 from safetensors.torch import save_file
 from support.checkpoints import write_raw
+from support.stores import open_path, read_file
 
 SPAN = Span(SourceText("recipe.merge", 'save "./x" to "./y"'), 5, 10)
 
@@ -86,7 +85,7 @@ def test_bad_header(title: str, tmp_path: Path) -> None:
     header, data_bytes, code, words = BAD[title]
     path = write_raw(tmp_path / "model.safetensors", header, data_bytes)
     with pytest.raises(CheckpointError) as caught:
-        open_checkpoint(tmp_path, span=SPAN)
+        open_path(tmp_path, span=SPAN)
     [problem] = caught.value.diagnostics
     assert problem.code == code
     assert words in problem.message
@@ -112,7 +111,7 @@ def test_bad_file(content: bytes, code: str, words: str, tmp_path: Path) -> None
     path = tmp_path / "x.safetensors"
     path.write_bytes(content)
     with pytest.raises(CheckpointError) as caught:
-        read_header(path, 0)
+        read_file(path)
     assert caught.value.diagnostics[0].code == code
     assert words in caught.value.diagnostics[0].message
 
@@ -121,7 +120,7 @@ def test_bad_file(content: bytes, code: str, words: str, tmp_path: Path) -> None
 def test_named_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.safetensors")
     with pytest.raises(CheckpointError, match="is not a regular file"):
-        read_header(tmp_path / "x.safetensors", 0)
+        read_file(tmp_path / "x.safetensors")
 
 
 def test_every_tensor_is_where_the_library_put_it(tmp_path: Path) -> None:
@@ -135,20 +134,20 @@ def test_every_tensor_is_where_the_library_put_it(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     save_file(values, path)
     data = path.read_bytes()
-    _, tensors = read_header(path, 7)
+    file, tensors = read_file(path)
     assert {info.name for info in tensors} == set(values)
     for info in tensors:
         value = values[info.name]
         raw = value.reshape(-1).view(torch.uint8) if value.numel() else torch.zeros(0)
         assert data[info.offset : info.offset + info.nbytes] == bytes(raw.tolist())
-        assert (info.file, info.shape) == (7, tuple(value.shape))
+        assert (info.file, info.shape) == (file, tuple(value.shape))
         assert str(value.dtype) == f"torch.{info.dtype}"
     assert [info.offset for info in tensors] == sorted(info.offset for info in tensors)
 
 
 def test_empty_tensors_may_stand_anywhere(tmp_path: Path) -> None:
     header = {"b": tensor(), "a": tensor(shape=[0], end=0), "c": tensor(shape=[0], begin=16)}
-    _, tensors = read_header(write_raw(tmp_path / "x.safetensors", header, 16), 0)
+    _, tensors = read_file(write_raw(tmp_path / "x.safetensors", header, 16))
     assert {info.name: info.nbytes for info in tensors} == {"a": 0, "b": 16, "c": 0}
 
 
@@ -157,14 +156,14 @@ def test_every_dtype_is_read(tmp_path: Path) -> None:
     for dtype in DTYPES:
         header[dtype.name] = tensor(dtype.code, [3], begin, begin + 3 * dtype.itemsize)
         begin += 3 * dtype.itemsize
-    _, tensors = read_header(write_raw(tmp_path / "x.safetensors", header, begin), 0)
+    _, tensors = read_file(write_raw(tmp_path / "x.safetensors", header, begin))
     assert [info.dtype for info in tensors] == list(DTYPES)
 
 
 def test_equal_shapes_and_names_are_shared(tmp_path: Path) -> None:
     header = {"a": tensor(), "b": tensor(begin=16, end=32)}
-    one = read_header(write_raw(tmp_path / "1.safetensors", header, 32), 0)[1]
-    two = read_header(write_raw(tmp_path / "2.safetensors", header, 32), 0)[1]
+    one = read_file(write_raw(tmp_path / "1.safetensors", header, 32))[1]
+    two = read_file(write_raw(tmp_path / "2.safetensors", header, 32))[1]
     assert one[0].shape is one[1].shape
     assert one[0].name is two[0].name
     assert one[0].dtype is float32
@@ -173,10 +172,10 @@ def test_equal_shapes_and_names_are_shared(tmp_path: Path) -> None:
 
 def test_identity_changes_with_the_file(tmp_path: Path) -> None:
     path = write_raw(tmp_path / "x.safetensors", {"a": tensor()}, 16)
-    before = read_header(path, 0)[0]
-    assert read_header(path, 0)[0].identity == before.identity
+    before = read_file(path)[0]
+    assert read_file(path)[0].identity == before.identity
     os.utime(path, ns=(1, 1))
-    assert read_header(path, 0)[0].identity != before.identity
+    assert read_file(path)[0].identity != before.identity
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -186,7 +185,7 @@ def test_identity_of_a_cached_blob_is_its_hash(shared: bool, tmp_path: Path) -> 
     blob = write_raw(blobs / ("ab" * 32), {"a": tensor()}, 16)
     link = tmp_path / "model.safetensors"
     link.symlink_to(blob)
-    before = read_header(link, 0)[0]
-    assert before.blob_hash == "ab" * 32
+    before = read_file(link)[0]
+    assert before.identity[:2] == ("blob", "ab" * 32)
     os.utime(blob, ns=(1, 1))
-    assert read_header(link, 0)[0].identity == before.identity
+    assert read_file(link)[0].identity == before.identity

@@ -9,10 +9,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mergec.checkpoints.safetensors_header import read_header
 from mergec.checkpoints.shard_layout import Layout, plan_layout
 from mergec.ops.dtypes import BY_NAME, bfloat16, float32
 from safetensors.torch import load_file
+from support.stores import read_file
 
 DTYPE_NAMES = ["float32", "bfloat16", "int64", "uint8", "bool", "float8_e4m3fn"]
 
@@ -110,7 +110,7 @@ def test_the_library_reads_what_is_planned(
     loaded: dict[str, torch.Tensor] = {}
     for number, shard in enumerate(layout.shards):
         loaded |= load_file(folder / shard.name)
-        _, infos = read_header(folder / shard.name, number)
+        _, infos = read_file(folder / shard.name)
         for info in infos:
             assert layout.slots[info.name] == (number, info.offset, info.nbytes)
             assert info.offset % info.dtype.itemsize == 0

@@ -9,7 +9,6 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
-from mergec.checkpoints.checkpoint import open_checkpoint
 from mergec.checkpoints.shard_layout import plan_layout
 from mergec.checkpoints.small_files import readable_sidecars
 from mergec.compiler.planning.planned_output import NewFile, PlannedOutput
@@ -17,6 +16,7 @@ from mergec.grammar.diagnostics import ResourceError, RunError, SourceText, Span
 from mergec.ops.dtypes import float32
 from mergec.runtime.staging import StagedOutput, check_space
 from support.checkpoints import tiny_mistral
+from support.stores import open_path
 
 SPAN = Span(SourceText("r.merge", 'save a to "./out"'), 10, 17)
 LAYOUT = plan_layout([("a", float32, (2,)), ("b", float32, (3,))], 8)
@@ -51,7 +51,7 @@ def test_appears_at_commit(tmp_path: Path) -> None:
         output.commit()
         output.discard()
     assert names(path.parent) == ["out"]
-    assert len(open_checkpoint(path).tensors) == 2
+    assert len(open_path(path).tensors) == 2
 
 
 @pytest.mark.parametrize("before", ["nothing", "empty folder", "output", "link to an output"])
@@ -253,15 +253,15 @@ def test_sidecars(tmp_path: Path) -> None:
     for name in along + behind:
         (base / name).parent.mkdir(exist_ok=True)
         (base / name).write_text(name)
-    found = readable_sidecars(open_checkpoint(base))
-    assert {path.relative_to(base).as_posix() for path in found} == set(along)
+    found = readable_sidecars(open_path(base))
+    assert {file.name for file in found} == set(along)
 
 
 def test_no_sidecars_for_a_lone_file(tmp_path: Path) -> None:
     base = tiny_mistral(tmp_path, 1)
     (base / "config.json").unlink()
     (base / "LICENSE").touch()
-    assert readable_sidecars(open_checkpoint(base / "model.safetensors")) == []
+    assert readable_sidecars(open_path(base / "model.safetensors")) == []
 
 
 def test_links_of_the_hugging_face_cache_stay_in_it(tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ def test_links_of_the_hugging_face_cache_stay_in_it(tmp_path: Path) -> None:
     blob.parent.mkdir()
     blob.write_text("vocab")
     (base / "vocab.json").symlink_to("../../blobs/b")
-    assert readable_sidecars(open_checkpoint(base)) == [base / "vocab.json"]
+    assert readable_sidecars(open_path(base))[0].name == "vocab.json"
 
 
 @pytest.mark.parametrize("snapshot", [False, True])
@@ -281,4 +281,4 @@ def test_a_link_out_of_the_checkpoint_is_refused(snapshot: bool, tmp_path: Path)
     (tmp_path / "secret").write_text("mine")
     (base / "tokenizer.json").symlink_to(tmp_path / "secret")
     with pytest.raises(RunError, match="E0611"):
-        readable_sidecars(open_checkpoint(base))
+        readable_sidecars(open_path(base))

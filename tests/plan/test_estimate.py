@@ -66,7 +66,7 @@ def test_a_system_that_cannot_tell(plan, monkeypatch):
 
 @pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="the system doesn't tell")
 def test_the_page_cache_is_asked(plan):
-    files = [file.path for source in plan.bound.sources.values() for file in source.files]
+    files = [Path(file.place) for source in plan.bound.sources.values() for file in source.files]
     for path in files:
         path.read_bytes()
     assert cached_share(plan) == 1.0

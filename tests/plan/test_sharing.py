@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import mergec
 import pytest
+from mergec.checkpoints.source_tensors import TensorReader
 from mergec.compiler.graph.graph import Invoke, Load
-from mergec.runtime.files import Files, Reader
+from mergec.runtime.files import Files
 from mergec.views.treatment import fates
 from support.checkpoints import tiny_mistral
 
@@ -120,20 +122,23 @@ def test_overlapping_slices_read_a_layer_once(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted: Counter[tuple[str, str]] = Counter()
-    reader, read = Files.reader, Reader.read
-    names: dict[Reader, tuple[str, str]] = {}
+    reader = Files.reader
 
-    def naming(self: Files, load: Load) -> Reader:
-        found = reader(self, load)
-        names[found] = load.checkpoint.reference, load.tensor.name
-        return found
+    class Counting(NamedTuple):
+        inner: TensorReader
+        name: tuple[str, str]
 
-    def counting(self: Reader, start: int, buffer: memoryview) -> None:
-        counted[names[self]] += len(buffer)
-        read(self, start, buffer)
+        def read(self, start: int, buffer: memoryview) -> None:
+            counted[self.name] += len(buffer)
+            self.inner.read(start, buffer)
 
-    monkeypatch.setattr(Files, "reader", naming)
-    monkeypatch.setattr(Reader, "read", counting)
+        def soon(self, start: int, count: int) -> None:
+            self.inner.soon(start, count)
+
+    def counted_reader(self: Files, load: Load) -> TensorReader:
+        return Counting(reader(self, load), (load.checkpoint.reference, load.tensor.name))
+
+    monkeypatch.setattr(Files, "reader", counted_reader)
     plan = mergec.compile(SLICES, models=[models], out=tmp_path / "x")
     report = mergec.run(plan)
     assert report.tensors == 5 * 9 + 3

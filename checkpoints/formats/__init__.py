@@ -1,0 +1,1 @@
+"""How a file says what is in it: an open file -> its tensors."""
