@@ -29,7 +29,7 @@ _COMMIT = re.compile(_PART, re.A)
 _COMMIT_LENGTH = 40
 
 
-class Found(NamedTuple):
+class Located(NamedTuple):
     """Where a reference's checkpoint is: in a store, all of it or only one file.
 
     commit: the revision, where it is known. hint: how to get files that turn out to be missing.
@@ -98,15 +98,15 @@ class Catalog:
         self._by_real_name[real] = checkpoint
         return checkpoint
 
-    def _find(self, reference: str, span: Span, prefer_path: bool) -> Found:
+    def _find(self, reference: str, span: Span, prefer_path: bool) -> Located:
         """Where a reference lies."""
         if address := _SCHEME.match(reference):
             if address[1] not in SCHEMES:
                 raise _no_scheme(reference, address[1], span)
-            return Found(SCHEMES[address[1]](reference))
+            return Located(SCHEMES[address[1]](reference))
         path, hint = self._find_path(reference, span, prefer_path)
         commit = path.name if path.parent.name == "snapshots" else None
-        return Found(*locate(path), commit, hint)
+        return Located(*locate(path), commit, hint)
 
     def _find_path(self, reference: str, span: Span, prefer_path: bool) -> tuple[Path, str | None]:
         """Where a reference lies, and how to get files that turn out to be missing there."""

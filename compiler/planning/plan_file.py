@@ -24,7 +24,7 @@ from .plan import Plan
 
 SUFFIX = ".mplan"
 FORMAT = "mergec-plan"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 1
 _LISTED = 8  # changed files in one message
 
 
@@ -60,7 +60,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
                 "reference": reference,
                 "revision": checkpoint.revision,
                 "files": [
-                    {"place": file.store.real(file.name), "identity": list(file.identity)}
+                    {"path": file.store.real(file.name), "identity": list(file.identity)}
                     for file in checkpoint.files
                 ],
             }
@@ -213,7 +213,7 @@ def _check_files(sources: list[dict[str, Any]], plan: Path) -> None:
     problems = []
     for source in sources:
         for file in source["files"]:
-            if said := what_changed(file["place"], tuple(file["identity"])):
+            if said := what_changed(file["path"], tuple(file["identity"])):
                 problems.append((source["reference"], said))
     if problems:
         references = list(dict.fromkeys(reference for reference, _ in problems))

@@ -50,6 +50,7 @@ FOUND_IN_SEVERAL = {
     "E0601": "the catalog, an empty reference",
     "E0602": "an index, a file that vanishes",
     "E0603": "wherever a file is touched",
+    "E0605": "each store, a file that is opened again",
     "E0608": "runs, `mergec.merge`",
 }
 
