@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from mergec.compiler.planning.plan import Plan
-from mergec.errors import CheckpointError, MergecError, RunError
+from mergec.errors import CheckpointError, MergecError
 from mergec.runtime.run import run_plan
 from mergec.runtime.workers import Workers
 from support.checkpoints import tiny_mistral
@@ -69,15 +70,15 @@ def test_a_tokenizer_that_cannot_be_read(
     mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (mirror / "org" / "a" / "tokenizer.json").touch()
-    opened = Path.open
+    opened = os.open
 
-    def deny(self: Path, *args: Any, **kwargs: Any) -> Any:
-        if self.name == "tokenizer.json":
-            raise PermissionError(13, "Permission denied", str(self))
-        return opened(self, *args, **kwargs)
+    def deny(path: Any, *args: Any, **kwargs: Any) -> Any:
+        if Path(path).name == "tokenizer.json":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *args, **kwargs)
 
-    monkeypatch.setattr(Path, "open", deny)
-    with pytest.raises(RunError, match="E0603"):
+    monkeypatch.setattr(os, "open", deny)
+    with pytest.raises(CheckpointError, match="E0603"):
         plan_recipe(RECIPE, tmp_path / "out", models=[mirror])
 
 
@@ -86,7 +87,7 @@ def test_a_tokenizer_that_is_gone_since(mirror: Path, tmp_path: Path, untouched:
     tokenizer.touch()
     plan = plan_recipe(RECIPE, tmp_path / "out", models=[mirror])
     tokenizer.unlink()
-    with pytest.raises(RunError, match="E0603"):
+    with pytest.raises(CheckpointError, match="E0602"):
         run_plan(plan)
 
 
