@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ... import __version__
-from ...grammar import YamlOptions
 from ...checkpoints.local_store import what_changed
+from ...grammar import YamlOptions
 from ...grammar.diagnostics import Diagnostic, MergecError, RunError, SourceText
 from .. import compile_recipe
 from ..graph.graph import Invoke, Load, Write
