@@ -17,7 +17,7 @@ from .. import __version__
 from ..api import write_plan
 from ..compiler.binding.stage_selection import select
 from ..compiler.graph.graph_text import print_graph
-from ..compiler.planning.estimate import measure_machine
+from ..compiler.planning.estimate import estimate
 from ..compiler.planning.plan import Plan
 from ..compiler.planning.plan_file import SUFFIX
 from ..grammar.diagnostics import RunError
@@ -156,7 +156,7 @@ def _bold(head: re.Match[str]) -> str:
 
 def show_frontier(plan: Plan, as_json: bool) -> None:
     """Print the trade-off between memory and time."""
-    rows = frontier(plan, measure_machine())
+    rows = frontier(plan, estimate(plan))
     if as_json:
         facts = {"format_version": FORMAT_VERSION, "frontier": [row._asdict() for row in rows]}
         click.echo(json.dumps({"mergec": __version__, **facts}, indent=2))

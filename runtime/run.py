@@ -153,7 +153,7 @@ class _Run:
     def _looking(self, number: int, folders: list[Path]) -> Iterator[tuple[Job, int]]:
         """A pass over the model that takes a look at what shares a threshold."""
         for at, option in enumerate(self.plan.choices):
-            looks = [sweep for turn, sweep in option.passes if turn == number]
+            looks = [sweep for turn, sweep in option.scans if turn == number]
             if looks:
                 yield self._job(at, looks, folders), option.peak
 

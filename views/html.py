@@ -63,7 +63,7 @@ def plan_page(
         *([] if report is None else [_measured(plan, made.seconds, report)]),
         _graph(graph),
         _memory(plan, runs),
-        element("section", frontier_table(plan, made.machine), id="frontier"),
+        element("section", frontier_table(plan, made), id="frontier"),
         element("section", sources_table(plan, graph), id="sources"),
         element("section", stages_table(graph), outputs_table(plan, graph), id="stages"),
         element("section", element("h2", "Warnings"), warnings_list(plan), id="warnings"),

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ..checkpoints.checkpoint import Checkpoint
 from ..compiler.binding.stage_selection import output_name, source_name
 from ..compiler.graph.graph import Invoke
-from ..compiler.planning.estimate import Estimate, Machine, at_choices, estimate
+from ..compiler.planning.estimate import Estimate, estimate, seconds_of
 from ..compiler.planning.plan import FIXED_BYTES, Plan, needed_bytes
 from ..compiler.planning.strategies import Strategy
 from ..compiler.planning.timeline import Moment, binding_moment, timeline
@@ -82,7 +82,7 @@ def plan_json(plan: Plan, shown: Shown = lambda name: True) -> dict[str, Any]:
         "distinct_loads": plan.distinct_loads,
         "operations": operations(plan),
         "estimate": _estimate(made),
-        "frontier": [row._asdict() for row in frontier(plan, made.machine)],
+        "frontier": [row._asdict() for row in frontier(plan, made)],
         "sources": [
             _source(name, found)
             for name, found in plan.bound.sources.items()
@@ -96,7 +96,7 @@ def plan_json(plan: Plan, shown: Shown = lambda name: True) -> dict[str, Any]:
     }
 
 
-def frontier(plan: Plan, machine: Machine) -> list[FrontierRow]:
+def frontier(plan: Plan, made: Estimate) -> list[FrontierRow]:
     """What each memory limit that makes a difference buys, the most memory first."""
     rows: list[FrontierRow] = []
     for row in plan.frontier():
@@ -111,13 +111,12 @@ def frontier(plan: Plan, machine: Machine) -> list[FrontierRow]:
             for fate in treated:
                 if fate.how in found:
                     found[fate.how][key.stage or fate.method] = None
-        seconds = at_choices(plan, row.choices, machine)
         rows.append(
             FrontierRow(
                 row.peak,
                 row.read,
                 row.spilled,
-                seconds,
+                seconds_of(plan, row.choices, made),
                 held=tuple(found["held"]),
                 spilled=tuple(found["spilled"]),
                 recomputed=tuple(found["recomputed"]),

@@ -143,7 +143,7 @@ def _sharing(plan: Plan, reused: Sequence[StageFacts]) -> str:
 def _optimised(plan: Plan, facts: Sequence[StageFacts]) -> str:
     made = operations(plan)
     folded = made["written"] - made["computed"]
-    kinds = len({id(component.template) for component in plan.components})
+    kinds = len({component.template for component in plan.components})
     inner = [stage for stage in facts if not stage.output and stage.tensors]
     text = (
         f"{count(made['written'], 'operation')}, {folded:,} folded away; "

@@ -8,6 +8,8 @@
 ./merge-14-v0.2  slerp t=[0, 0.5, 1]    291  14.5 GB  written
 ├─ janai-hq/trinity-v1
 └─ core  (above)
+
+A stage that hangs very deep is `(below)`, with a tree of its own.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from ..compiler.binding.bound import (
     BoundExpr,
@@ -40,6 +42,9 @@ from ..compiler.planning.plan import Plan
 from ..ops.parameters import Parameter
 from ..quantities import count, decimal_size
 from .treatment import WORDS, Fate, Key, fates, node_keys
+
+MOST_DEEP = 24
+"""A stage that would hang deeper than this in a tree begins a tree of its own."""
 
 _MATCH_WIDTH = 48
 Shown = Callable[[str], bool]
@@ -175,9 +180,10 @@ def operation(value: BoundExpr) -> str:
 
 
 class _Branch(NamedTuple):
-    """Where a node of the tree hangs: its own lines' beginnings, what is said before it, its stage.
+    """Where a node of the tree hangs.
 
-    output: the number of the output that it is drawn in.
+    first, rest: the beginnings of its own line, and of those below. label: what is said before it;
+    columns: after it. stage: its stage; output: the number of the output that it is drawn in.
     """
 
     first: str
@@ -185,6 +191,11 @@ class _Branch(NamedTuple):
     label: str
     stage: str
     output: int
+    columns: str = ""
+
+
+_Hanging: TypeAlias = tuple[_Branch, BoundExpr]
+"""A node of the tree that isn't drawn yet."""
 
 
 class _Tree:
@@ -194,13 +205,41 @@ class _Tree:
         self.drawn: set[BoundExpr] = set()
         self._sources: set[str] = set()
 
-    def draw(self, branch: _Branch, value: BoundExpr, columns: str = "") -> Iterator[Line]:
+    def draw(self, branch: _Branch, value: BoundExpr) -> Iterator[Line]:
+        """The lines of a node and of all below it; a stage that hangs too deep has its own tree."""
+        deep: dict[StageExpr, _Branch] = {}
+        stack: list[Line | _Hanging] = [(branch, value)]
+        while stack:
+            item = stack.pop()
+            if isinstance(item, Line):
+                yield item
+            elif self._is_deep(*item):
+                branch, value = item
+                assert isinstance(value, StageExpr)
+                words = [branch.label, value.name] if branch.label else [value.name]
+                yield Line(branch.first + "  ".join([*words, "(below)"]) + branch.columns)
+                deep.setdefault(value, _Branch("", "", "", "", branch.output))
+            else:
+                line, below = self._node(*item)
+                yield line
+                stack += reversed(below)
+            if not stack and deep:
+                value = next(iter(deep))
+                stack.append((deep.pop(value), value))
+
+    def _is_deep(self, branch: _Branch, value: BoundExpr) -> bool:
+        """Whether a node is a stage that is drawn in a tree of its own."""
+        indented = len(branch.first) // 3
+        return indented >= MOST_DEEP and isinstance(value, StageExpr) and value not in self.drawn
+
+    def _node(self, branch: _Branch, value: BoundExpr) -> tuple[Line, list[Line | _Hanging]]:
+        """(the line of a node, what hangs below it)."""
         words = [branch.label] if branch.label else []
+        columns = branch.columns
         while isinstance(value, StageExpr):
             words.append(value.name)
             if value in self.drawn:
-                yield Line(branch.first + "  ".join([*words, "(above)" + columns]))
-                return
+                return Line(branch.first + "  ".join([*words, "(above)" + columns])), []
             self.drawn.add(value)
             branch = branch._replace(stage=value.name)
             uses = self._stages.uses[value]
@@ -208,18 +247,18 @@ class _Tree:
             if uses > 1:
                 columns = f"  used {uses} times{columns}"
         text, *cells = self._describe(value, branch)
-        yield Line(branch.first + "  ".join([*words, text]) + columns, *cells)
-        yield from self._below(value, branch)
+        line = Line(branch.first + "  ".join([*words, text]) + columns, *cells)
+        return line, list(self._below(value, branch))
 
-    def _below(self, value: BoundExpr, branch: _Branch) -> Iterator[Line]:
+    def _below(self, value: BoundExpr, branch: _Branch) -> Iterator[Line | _Hanging]:
         items = list(self._items(value))
         kept = [item for item in items if self._visible(item[1])]
         hidden = len(items) - len(kept)
         for number, (label, item, own) in enumerate(kept):
             last = number == len(kept) - 1 and not hidden
             first, rest = ("└─ ", "   ") if last else ("├─ ", "│  ")
-            below = branch._replace(first=branch.rest + first, rest=branch.rest + rest, label=label)
-            yield from self.draw(below, item, own)
+            here = (branch.rest + first, branch.rest + rest, label)
+            yield _Branch(*here, branch.stage, branch.output, own), item
         if hidden:
             yield Line(f"{branch.rest}└─ ({count(hidden, 'input')} not selected)")
 

@@ -12,10 +12,9 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from ..compiler.graph.graph import Graph, Invoke, Op, Write
 from ..compiler.planning.plan import Plan, needed_bytes
-from ..compiler.planning.strategies import Strategy, worth_holding
+from ..compiler.planning.strategies import Strategy
 from ..compiler.sweeps.components import Template
 from ..compiler.sweeps.opaque_calls import needs_whole
-from ..compiler.sweeps.sweeps import sweeps
 from ..quantities import binary_size, decimal_size
 
 How: TypeAlias = Literal["written", "fused", "held", "spilled", "recomputed", "whole"]
@@ -109,18 +108,15 @@ def fates(plan: Plan, keys: Sequence[Sequence[Key]] | None = None) -> dict[Key, 
     keys: `node_keys` of the optimised graph, where they are known.
     """
     keys = keys or node_keys(plan.optimised)
-    treated: dict[int, tuple[tuple[int, str, Treated], ...]] = {}
-    unheld: dict[int, tuple[int, ...]] = {}
+    treated: dict[Strategy, tuple[tuple[int, str, Treated], ...]] = {}
     found: dict[Key, dict[Treated, Fate]] = {}
     nodes = plan.optimised.nodes
     for component, option in zip(plan.components, plan.choices, strict=True):
-        if id(option) not in treated:  # components of one template and shape share their option
+        if option not in treated:  # components of one template and shape share their strategy
             ops = [nodes[index].op for index in component.nodes]
-            treated[id(option)] = tuple(_treated(component.template, option, ops))
-            unheld[id(option)] = _unheld_reads(component.template) if option.held else ()
+            treated[option] = tuple(_treated(component.template, option, ops))
         size = component.numel * component.template.program.compute.itemsize
-        again = sum(component.loads[slot].tensor.nbytes for slot in unheld[id(option)])
-        for place, method, how in treated[id(option)]:
+        for place, method, how in treated[option]:
             whole = how.how == "whole"
             for key in keys[component.nodes[place]]:
                 of = found.setdefault(key, {})
@@ -131,7 +127,7 @@ def fates(plan: Plan, keys: Sequence[Sequence[Key]] | None = None) -> dict[Key, 
                 fate.bytes += size
                 largest = needed_bytes(option, plan.threads) if whole else size
                 fate.largest = max(fate.largest, largest)
-                fate.saved += max(0, again - option.read) if how.how == "held" else 0
+                fate.saved += max(0, option.read_unheld - option.read) if how.how == "held" else 0
     return {key: sorted(by.values(), key=lambda f: -f.tensors) for key, by in found.items()}
 
 
@@ -174,7 +170,6 @@ def _treated(
         for sweep in counted
     ]
     stored = {i for sweep in counted for i in sweep.held}
-    worth = worth_holding(template)
     for place, method, value in template.values:
         needs = sum(value in sweep for sweep in touched)
         how: How
@@ -189,11 +184,4 @@ def _treated(
             how = "recomputed"
         else:
             how = "written" if value in written else "fused"
-        yield place, method, Treated(how, needs, value not in worth)
-
-
-def _unheld_reads(template: Template) -> tuple[int, ...]:
-    """The slots that sweeps would read if they held nothing, as often as they would."""
-    return tuple(
-        slot for sweep in sweeps(template.program) if not sweep.seldom for slot in sweep.reads
-    )
+        yield place, method, Treated(how, needs, value not in option.worth_holding)

@@ -1,9 +1,10 @@
 """Plan + a quick measurement of this machine -> about how long a run takes.
 
-Two rates are measured, in a few hundredths of a second: how fast memory is copied, which is what
-reading from the page cache and writing to it cost, and how fast numpy multiplies, which tells how
-this processor compares with the one that the costs below were taken on. The disk isn't measured:
-how much of the sources is in the page cache is asked of the system, and a rate is assumed.
+What the plan's sweeps take is on its strategies (`costs`); here are this machine's rates. Two are
+measured, in a few hundredths of a second: how fast memory is copied, which is what reading from the
+page cache and writing to it cost, and how fast numpy multiplies, which tells how this processor
+compares with the one that the rates below were taken on. The disk isn't measured: how much of the
+sources is in the page cache is asked of the system, and a rate is assumed.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from ...grammar.diagnostics import CheckpointError
-from ..graph.graph import Invoke, Load
-from ..sweeps.components import Component
+from ..graph.graph import Invoke
+from ..sweeps.components import Template
 from ..sweeps.opaque_calls import needs_whole
 from ..sweeps.program import Segment
+from .costs import Rates
 from .machine import processor_count
 from .plan import Plan
 from .strategies import Strategy
@@ -48,6 +50,21 @@ class Machine(NamedTuple):
     slowness: float
     cores: int
 
+    def rates(self, threads: int) -> Rates:
+        """What it does in a second, for so many workers."""
+        moved = self.copied / COPIES
+        return Rates(
+            read=moved,
+            write=moved,
+            memory=self.copied,
+            spill=moved,
+            step=1 / (STEP * self.slowness),
+            sum=1 / (SUM * self.slowness),
+            look=1 / (LOOK * self.slowness),
+            disk=DISK_RATE,
+            workers=max(1, min(threads, self.cores)),
+        )
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -72,31 +89,31 @@ def estimate(plan: Plan, machine: Machine | None = None) -> Estimate:
     """How long a run of the plan takes on this machine; measured here unless given."""
     machine = machine or measure_machine()
     cached = cached_share(plan)
-    costs: dict[int, float] = {}
-    busy: list[float] = []
-    for component, option in zip(plan.components, plan.choices, strict=True):
-        if id(option) not in costs:  # components of one template and shape share their option
-            costs[id(option)] = _busy_seconds(component, option, machine)
-        busy.append(costs[id(option)])
-    computing = sum(busy) / max(1, min(plan.threads, machine.cores))
-    missing = 1.0 - (cached or 0.0)
-    moved = missing * _distinct_bytes(plan) + plan.bytes_written + plan.bytes_spilled / 2
-    seconds = max(computing, moved / DISK_RATE)
-    scale = seconds / sum(busy) if any(busy) else 0.0
+    rates = machine.rates(plan.threads)
+    parts = _times(plan.choices, rates, cached)
+    busy = sum(_times(plan.choices, rates._replace(disk=float("inf")), cached))
+    seconds = sum(parts)
     return Estimate(
         seconds=seconds,
         cached=cached,
-        disk_bound=seconds > computing,
+        disk_bound=seconds > 1.5 * busy,
         uncounted=tuple(_uncounted(plan)),
         kernels=len(_segments(plan)),
         machine=machine,
-        parts=tuple(part * scale for part in busy),
+        parts=parts,
     )
 
 
-def at_choices(plan: Plan, choices: Sequence[Strategy], machine: Machine) -> float:
-    """Seconds of the same plan with other choices for its components."""
-    return estimate(replace(plan, choices=tuple(choices)), machine).seconds
+def seconds_of(plan: Plan, choices: Sequence[Strategy], made: Estimate) -> float:
+    """Seconds of the same plan with other strategies for its components, by the same estimate."""
+    return sum(_times(choices, made.machine.rates(plan.threads), made.cached))
+
+
+def _times(choices: Sequence[Strategy], rates: Rates, cached: float | None) -> tuple[float, ...]:
+    """The seconds of each component; those of one template and shape share their strategy."""
+    missing = 1.0 - (cached or 0.0)
+    times = {strategy: strategy.seconds(rates, missing) for strategy in set(choices)}
+    return tuple(times[strategy] for strategy in choices)
 
 
 def measure_machine() -> Machine:
@@ -160,54 +177,20 @@ def _quickest(action: object, budget: float) -> float:
     return best
 
 
-def _busy_seconds(component: Component, option: Strategy, machine: Machine) -> float:
-    """Processor seconds of a component."""
-    written = sum(
-        len(names) * component.numel * dtype.itemsize
-        for names, (_, dtype) in zip(
-            component.targets, component.template.program.outputs, strict=True
-        )
-    )
-    size = component.numel * component.template.program.compute.itemsize
-    moved = option.read + written
-    arithmetic = 0.0
-    for sweep in option.sweeps:
-        if sweep.seldom:
-            continue
-        for segment in sweep.segments:
-            moved += size * (len(segment.fetches) + len(segment.stores))
-            arithmetic += component.numel * _per_element(segment)
-    return COPIES * moved / machine.copied + machine.slowness * arithmetic
-
-
-def _per_element(segment: Segment) -> float:
-    return (
-        STEP * (len(segment.elements) + len(segment.reads) + len(segment.writes))
-        + SUM * len(segment.sums)
-        + LOOK * len(segment.looks)
-    )
-
-
-def _distinct_bytes(plan: Plan) -> int:
-    """Bytes of the source tensors that are read, each once."""
-    loads = (node.op for node in plan.optimised.nodes if isinstance(node.op, Load))
-    return sum(load.tensor.cost for load in loads)
-
-
 def _uncounted(plan: Plan) -> dict[str, None]:
     """The methods in which functions of whole tensors are called."""
-    first = {id(c.template): c for c in plan.components}
+    first = {component.template: component for component in plan.components}
     ops = [plan.optimised.nodes[i].op for c in first.values() for i in c.nodes]
     calls = [op.invocation for op in ops if isinstance(op, Invoke)]
     return {call.method.name: None for call in calls if needs_whole(call)}
 
 
-def _segments(plan: Plan) -> set[tuple[int, Segment]]:
+def _segments(plan: Plan) -> set[tuple[Template, Segment]]:
     """What kernels are generated from."""
-    ways = {id(o): (c, o) for c, o in zip(plan.components, plan.choices, strict=True)}
+    ways = dict(zip(plan.choices, plan.components, strict=True))
     return {
-        (id(component.template), segment)
-        for component, option in ways.values()
-        for sweep in option.sweeps
+        (component.template, segment)
+        for strategy, component in ways.items()
+        for sweep in strategy.sweeps
         for segment in sweep.segments
     }

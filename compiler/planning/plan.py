@@ -21,7 +21,7 @@ from ..sweeps.model_thresholds import pool_passes, pool_rounds
 from .machine import available_bytes
 from .plan_outputs import plan_outputs
 from .planned_output import PlannedOutput
-from .strategies import Strategy, options
+from .strategies import Strategy, StrategyFinder
 
 FIXED_BYTES = 110 * 2**20
 """What the process holds before any buffer: the interpreter, numpy, LLVM."""
@@ -135,7 +135,7 @@ class Plan:
     @cached_property
     def passes(self) -> int:
         """Passes over the model that find thresholds of whole models, before the others."""
-        return max((p.number + 1 for c in self.choices for p in c.passes), default=0)
+        return max((p.number + 1 for c in self.choices for p in c.scans), default=0)
 
     @cached_property
     def bytes_written(self) -> int:
@@ -178,7 +178,7 @@ class Plan:
     @cached_property
     def seconds(self) -> float:
         """Nominal time; for comparing plans, not for promising anything."""
-        return sum(choice.seconds for choice in self.choices)
+        return sum(choice.seconds() for choice in self.choices)
 
     @cached_property
     def binding(self) -> int | None:
@@ -199,7 +199,7 @@ class Plan:
                 max(needed_bytes(o, self.threads) for o in chosen),
                 sum(o.read for o in chosen),
                 sum(o.spilled_bytes for o in chosen),
-                sum(o.seconds for o in chosen),
+                sum(o.seconds() for o in chosen),
                 chosen,
             )
             if not rows or row[:-1] != rows[-1][:-1]:
@@ -256,12 +256,13 @@ def needed_bytes(option: Strategy, threads: int) -> int:
 def _ways(found: Sequence[Component], graph: Graph) -> Iterator[tuple[Strategy, ...]]:
     """The options of each component; equal templates of one shape share them."""
     rounds = pool_rounds(found)
+    finder = StrategyFinder()
     known: dict[tuple[Template, tuple[int, ...], tuple[int | None, ...]], tuple[Strategy, ...]] = {}
     for component in found:
         turns = tuple(rounds.get(pool) for pool in component.pools)
         key = (component.template, component.shape, turns)
         if key not in known:
-            known[key] = options(component, pool_passes(component, rounds, graph))
+            known[key] = finder.strategies(component, pool_passes(component, rounds, graph))
         yield known[key]
 
 

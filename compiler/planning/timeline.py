@@ -13,12 +13,8 @@ from array import array
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from ...ops.primitives import Role
-from ..sweeps.components import Component
-from ..sweeps.opaque_calls import scratch_bytes
-from ..sweeps.program import Sweep
 from .plan import Plan
-from .strategies import Strategy, histogram_bytes
+from .strategies import Strategy
 
 
 class Moment(NamedTuple):
@@ -56,57 +52,32 @@ def timeline(plan: Plan) -> Iterator[Moment]:
 def needs(plan: Plan) -> Sequence[int]:
     """The bytes of every moment of the timeline, of which there may be very many."""
     found = array("q")
-    known: dict[int, list[int]] = {}
-    for usages in _course(plan):
-        if id(usages) not in known:
-            known[id(usages)] = [usage.nbytes for usage in usages]
-        found.fromlist(known[id(usages)])
+    bytes_of = {c: [u.nbytes for u in _usages(c, plan.threads)] for c in set(plan.choices)}
+    for choice in plan.choices:
+        found.fromlist(bytes_of[choice])
     return found
 
 
 def binding_moment(plan: Plan) -> Moment | None:
     """The first moment that needs the most memory; None if nothing is done."""
     best: Moment | None = None
-    seen: set[int] = set()
-    for number, usages in enumerate(_course(plan)):
-        if id(usages) not in seen:
-            seen.add(id(usages))
-            for sweep, usage in enumerate(usages):
-                if best is None or usage.nbytes > best.nbytes:
-                    best = Moment(number, sweep, *usage)
+    first = {c: number for number, c in reversed(list(enumerate(plan.choices)))}
+    for choice, number in sorted(first.items(), key=lambda item: item[1]):
+        for sweep, usage in enumerate(_usages(choice, plan.threads)):
+            if best is None or usage.nbytes > best.nbytes:
+                best = Moment(number, sweep, *usage)
     return best
 
 
 def _course(plan: Plan) -> Iterator[tuple[_Usage, ...]]:
-    """The sweeps of each step; steps of one shape share their option, and the same tuple."""
-    known: dict[int, tuple[_Usage, ...]] = {}
-    for component, option in zip(plan.components, plan.choices, strict=True):
-        usages = known.get(id(option))
-        if usages is None:
-            tiles = option.tile_bytes * plan.threads
-            usages = known[id(option)] = tuple(_usages(component, option, tiles))
-        yield usages
+    """The sweeps of each step; steps of one shape share their strategy, and the same tuple."""
+    known = {choice: _usages(choice, plan.threads) for choice in set(plan.choices)}
+    return (known[choice] for choice in plan.choices)
 
 
-def _usages(component: Component, option: Strategy, tiles: int) -> Iterator[_Usage]:
-    if not option.sweeps:
-        yield _Usage(tiles, (), 0, tiles)
-        return
-    program = component.template.program
-    size = component.numel * program.compute.itemsize
-    bins = max(map(histogram_bytes, option.sweeps))
-    live: set[int] = set()
-    for sweep in option.sweeps:
-        live |= set(_stored(component, sweep)) - option.spilled
-        scratch = sum(scratch_bytes(program, whole, component.shape) for whole in sweep.wholes)
-        total = size * len(live) + scratch + bins + tiles
-        yield _Usage(total, tuple(sorted(live)), scratch + bins, tiles)
-        live -= set(sweep.frees)
-
-
-def _stored(component: Component, sweep: Sweep) -> Iterator[int]:
-    """The values that are whole in memory from this sweep on: stored, or a function's results."""
-    yield from sweep.held
-    for index, node in enumerate(component.template.program.nodes):
-        if node.role is Role.OPAQUE_ITEM and node.args[0] in sweep.wholes:
-            yield index
+def _usages(strategy: Strategy, threads: int) -> tuple[_Usage, ...]:
+    tiles, bins = strategy.tile_bytes * threads, strategy.bins
+    return tuple(
+        _Usage(cost.held + cost.scratch + bins + tiles, cost.live, cost.scratch + bins, tiles)
+        for cost in strategy.costs
+    )

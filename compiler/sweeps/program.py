@@ -52,6 +52,11 @@ class Program:
         return any(dtype.itemsize <= 2 for dtype in self.inputs)
 
     @cached_property
+    def calls_wholes(self) -> bool:
+        """Whether functions of whole tensors are called."""
+        return any(node.role is Role.OPAQUE_FUNCTION for node in self.nodes)
+
+    @cached_property
     def rowwise(self) -> bool:
         """Whether tiles must be whole rows."""
         return any(node.role is Role.ROW_FUNCTION for node in self.nodes)

@@ -30,10 +30,10 @@ def sweeps(program: Program, held: Iterable[int] = ()) -> tuple[Sweep, ...]:
 
 def pool_sweep(program: Program, selections: Iterable[int], number: int) -> Sweep:
     """The walk that takes one look for selections whose cut is a whole model's."""
-    jobs = [
+    duties = [
         Duty("looks", Look(i, number, POOL_BIN_BITS), program.nodes[i].args[:1]) for i in selections
     ]
-    return Sweep(_segments(program, jobs, set()), (), (), ())
+    return Sweep(_segments(program, duties, set()), (), (), ())
 
 
 def earliest(found: Sequence[Unit]) -> list[list[int]]:
@@ -53,17 +53,20 @@ def build_sweeps(program: Program, found: Sequence[Unit], grouping: Grouping) ->
     for number, group in enumerate(grouping):
         for i in group:
             last_use |= dict.fromkeys([*found[i].takes, *found[i].gives], number)
+    freed: list[list[int]] = [[] for _ in grouping]
+    for value, number in last_use.items():
+        freed[number].append(value)
     done = set(items)
     checked: set[int] = set() if program.refuses_nonfinite else set(range(len(program.inputs)))
     result = []
     for number, group in enumerate(grouping):
-        jobs = [job for i in group for job in found[i].jobs]
-        held = tuple(sorted(job.entry for job in jobs if job.field == "stores"))
+        duties = [duty for i in group for duty in found[i].duties]
+        held = tuple(sorted(duty.entry for duty in duties if duty.field == "stores"))
         sweep = Sweep(
-            segments=_checking(_segments(program, jobs, done), checked),
+            segments=_checking(_segments(program, duties, done), checked),
             held=held,
             wholes=tuple(w for i in group if (w := found[i].whole) is not None),
-            frees=tuple(sorted(i for i, last in last_use.items() if last == number)),
+            frees=tuple(sorted(freed[number])),
         )
         closer = sweep.only_looks and all(look.number for look in sweep.looks)
         result.append(replace(sweep, seldom=closer and program.coarse))
@@ -81,12 +84,12 @@ def _checking(segments: Sequence[Segment], checked: set[int]) -> tuple[Segment, 
     return tuple(found)
 
 
-def _segments(program: Program, jobs: Sequence[Duty], done: set[int]) -> tuple[Segment, ...]:
+def _segments(program: Program, duties: Sequence[Duty], done: set[int]) -> tuple[Segment, ...]:
     """A sweep's kernel calls: a value behind n row functions is computed in segment n."""
     nodes = program.nodes
-    if not jobs:
+    if not duties:
         return ()
-    elements, _ = closure(nodes, [i for job in jobs for i in job.wanted], done)
+    elements, _ = closure(nodes, [i for duty in duties for i in duty.wanted], done)
     depth: dict[int, int] = {}
     functions: dict[int, int] = {}
     for index in elements:
@@ -100,21 +103,21 @@ def _segments(program: Program, jobs: Sequence[Duty], done: set[int]) -> tuple[S
     stop = done | {i for i in elements if nodes[i].role is Role.ROW_ITEM}
     found = []
     for number in range(max(depth.values(), default=0) + 1):
-        here = [job for job in jobs if max(depth.get(i, 0) for i in job.wanted) == number]
+        here = [duty for duty in duties if max(depth.get(i, 0) for i in duty.wanted) == number]
         rows = tuple(i for i, at in functions.items() if at == number)
         found.append(_segment(program, here, rows, stop))
     return tuple(found)
 
 
 def _segment(
-    program: Program, jobs: Sequence[Duty], rows: tuple[int, ...], stop: set[int]
+    program: Program, duties: Sequence[Duty], rows: tuple[int, ...], stop: set[int]
 ) -> Segment:
     nodes = program.nodes
     entries: dict[str, list[Any]] = {"sums": [], "looks": [], "writes": [], "stores": []}
-    for job in jobs:
-        entries[job.field].append(job.entry)
+    for duty in duties:
+        entries[duty.field].append(duty.entry)
     arguments = {i for row in rows for i in nodes[row].args if nodes[i].kind in ELEMENT_KINDS}
-    wanted = [i for job in jobs for i in job.wanted] + sorted(arguments)
+    wanted = [i for duty in duties for i in duty.wanted] + sorted(arguments)
     elements, scalars = closure(nodes, wanted, stop)
     return Segment(
         elements=tuple(i for i in elements if i not in stop and nodes[i].role is not Role.INPUT),

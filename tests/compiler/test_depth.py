@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import mergec
 import pytest
 from mergec.errors import MergecError
+from mergec.views.plan_text import plan_text
 from support.checkpoints import tiny_mistral
 
 LINKS = 2000
@@ -39,9 +41,23 @@ def test_a_long_chain_of_stages_compiles(folder: Path, link: str) -> None:
     assert sys.getrecursionlimit() == before
 
 
-def test_slerps_of_slerps_compile(folder: Path) -> None:
-    # Few tensors and no more links: the planner weighs every sweep of the tower.
-    assert compiled(chain(60, 'slerp {{ {}, "./b", t = 0.1 }}'), folder).choices
+SLERP = 'slerp {{ {}, "./b", t = 0.1 }}'
+
+
+def test_a_tower_of_slerps_compiles_in_time_that_grows_with_its_height(folder: Path) -> None:
+    started = time.process_time()
+    plan = compiled(chain(200, SLERP), folder)
+    assert len(plan.choices[0].sweeps) == 201
+    assert time.process_time() - started < 5
+
+
+@pytest.mark.slow
+def test_a_very_tall_tower_is_planned_and_printed(folder: Path) -> None:
+    plan = compiled(chain(LINKS, SLERP), folder)
+    lines = list(plan_text(plan, "0"))
+    for number in range(1, LINKS + 1):
+        assert sum(f" m{number}  slerp" in f" {line}" for line in lines) == 1
+    assert max(map(len, lines)) < 400
 
 
 def test_a_long_chain_of_imports_compiles(folder: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from mergec.compiler.kernels.arguments import STORAGE
-from mergec.compiler.planning.strategies import options
+from mergec.compiler.planning.strategies import StrategyFinder
 from mergec.compiler.sweeps.components import Component, Target, Template
 from mergec.compiler.sweeps.program import Program, Segment
 from mergec.ops.dtypes import BY_NAME, DType, float32
@@ -55,7 +55,7 @@ def kernel(program: Program, segment: Segment, backend: str = "native") -> Calla
 def segments(program: Program) -> list[Segment]:
     """All kernel calls of a program's sweeps, in order."""
     inputs = [torch.empty(TILE) for _ in program.inputs]
-    option = options(_component(program, inputs))[0]
+    option = StrategyFinder().strategies(_component(program, inputs))[0]
     return [segment for sweep in option.sweeps for segment in sweep.segments]
 
 
@@ -71,7 +71,7 @@ def run(
     size = component.numel
     outputs = [np.zeros(size * dtype.itemsize, np.uint8) for _, dtype in program.outputs]
     files: Any = _Memory(inputs, outputs)
-    option = options(component)[0]
+    option = StrategyFinder().strategies(component)[0]
     job = Job(
         component=component,
         option=option,
@@ -108,7 +108,9 @@ def _component(
     keys: Sequence[int] = (),
 ) -> Component:
     loads: Any = tuple(
-        _Input(i, SimpleNamespace(dtype=dtype, shape=tuple(x.shape), nbytes=x.nbytes))
+        _Input(
+            i, SimpleNamespace(dtype=dtype, shape=tuple(x.shape), nbytes=x.nbytes, cost=x.nbytes)
+        )
         for i, (x, dtype) in enumerate(zip(inputs, program.inputs, strict=True))
     )
     return Component(

@@ -94,7 +94,7 @@ class _Description:
         option = self._plan.choices[moment.component]
         nodes = self._plan.optimised.nodes
         origins = (nodes[component.nodes[place]].origin for place, *_ in component.template.values)
-        key = (id(component.template), id(option), component.shape, moment[1:], *origins)
+        key = (component.template, option, component.shape, moment[1:], *origins)
         if key not in self._known:
             self._known[key] = self._describe(component, moment)
         return self._known[key]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ...compiler.planning.estimate import Machine
+from ...compiler.planning.estimate import Estimate
 from ...compiler.planning.plan import FIXED_BYTES, Plan
 from ...compiler.planning.strategies import Strategy
 from ...quantities import binary_size, count, decimal_size, duration
@@ -101,11 +101,11 @@ def sources_table(plan: Plan, graph: StageGraph) -> Markup:
 def bytes_read_of(plan: Plan) -> Counter[str]:
     """Bytes that sweeps read from each source, by reference: together the plan's `bytes_read`."""
     found: Counter[str] = Counter()
-    known: dict[int, Counter[int]] = {}
+    known: dict[Strategy, Counter[int]] = {}
     for component, choice in zip(plan.components, plan.choices, strict=True):
-        times = known.get(id(choice))
+        times = known.get(choice)
         if times is None:
-            times = known[id(choice)] = _times_read(choice)
+            times = known[choice] = _times_read(choice)
         for slot, number in times.items():
             load = component.loads[slot]
             found[load.checkpoint.reference] += number * load.tensor.nbytes
@@ -178,7 +178,7 @@ def outputs_table(plan: Plan, graph: StageGraph) -> Markup:
     return table("Outputs", columns, rows)
 
 
-def frontier_table(plan: Plan, machine: Machine) -> Markup:
+def frontier_table(plan: Plan, made: Estimate) -> Markup:
     """What more memory buys, the most memory first; this plan's row is marked."""
     rows = [
         TableRow(
@@ -192,7 +192,7 @@ def frontier_table(plan: Plan, machine: Machine) -> Markup:
             ),
             style="chosen" if row.chosen else None,
         )
-        for row in frontier(plan, machine)
+        for row in frontier(plan, made)
     ]
     columns = (
         Column("Peak"),
