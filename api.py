@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from .checkpoints.hub.hub import Hub
 from .compiler import compile_recipe
 from .compiler.planning.plan import Memory, Plan
 from .compiler.planning.plan_file import SUFFIX, load_plan, save_plan
@@ -39,6 +40,8 @@ def compile(
     optimise: Literal[1, 2] = 1,
     lax_yaml: bool = False,
     round_like_mergekit: bool = False,
+    stream: bool = False,
+    offline: bool = False,
     emit: Callable[[str, Any], None] = lambda phase, result: None,
 ) -> Plan:
     """Everything that a recipe will do; only the headers of its checkpoints are read.
@@ -54,7 +57,8 @@ def compile(
     default one a core. optimise: 2 also rewrites sums where that changes their last bits, to read
     the data less often. lax_yaml: keys of YAML that nobody knows are warnings.
     round_like_mergekit: a YAML recipe's inputs, stages and results are rounded to its `dtype`, as
-    mergekit does. emit: called with the name and the result of each phase.
+    mergekit does. stream: read models of the Hub as they are merged, and keep no copy. offline: ask
+    the Hub nothing. emit: called with the name and the result of each phase.
 
     Raises RecipeError (E01xx to E04xx), CheckpointError (E031x, E06xx) or ResourceError (E05xx).
     """
@@ -71,6 +75,7 @@ def compile(
         threads=threads,
         optimise_level=optimise,
         yaml=YamlOptions(lax_yaml, round_like_mergekit),
+        hub=Hub(streams=stream, offline=offline),
         emit=emit,
     )
 

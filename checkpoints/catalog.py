@@ -1,14 +1,13 @@
 """A model's reference in a recipe -> its checkpoint: local paths, mirrors, the Hugging Face cache.
 
-Nothing is downloaded. The cache is only read, by its documented layout: `models--org--name/refs`
-holds commits by branch or tag, `snapshots/COMMIT` the files.
+Nothing but headers, indexes and configs is fetched here.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +15,11 @@ from typing import NamedTuple
 from ..grammar.diagnostics import CheckpointError, Span, did_you_mean
 from .checkpoint import Checkpoint, open_checkpoint
 from .formats.safetensors import Known
-from .local_store import locate
+from .hub.hub import Hub
+from .hub.snapshots import cached_repositories, entries, repository_folder, snapshot
+from .local_store import LocalStore, locate
 from .stores import SCHEMES, Store
+from .weight_files import weight_files
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://")
 _LOCAL = re.compile(r"\.{1,2}([/\\]|$)|[/\\~]|[A-Za-z]:")
@@ -25,8 +27,6 @@ _PART = r"[A-Za-z0-9_][\w.-]*"
 _HUB_ID = re.compile(
     rf"(?P<repo>(?:{_PART}/)?{_PART})(?:@(?P<revision>{_PART}(?:/{_PART})*))?", re.A
 )
-_COMMIT = re.compile(_PART, re.A)
-_COMMIT_LENGTH = 40
 
 
 class Located(NamedTuple):
@@ -47,10 +47,12 @@ class Catalog:
 
     recipe_folder: what local paths are relative to.
     mirrors: folders where `DIR/org/name` (or `DIR/org/name@revision`) stands for a Hub model.
+    hub: where models are that are neither there nor in the Hugging Face cache.
     """
 
     recipe_folder: Path
     mirrors: Sequence[Path] = ()
+    hub: Hub = field(default_factory=Hub)
     _by_reference: dict[tuple[str, bool], Checkpoint] = field(default_factory=dict, init=False)
     _by_real_name: dict[str, Checkpoint] = field(default_factory=dict, init=False)
     _headers: Known = field(default_factory=dict, init=False)
@@ -67,6 +69,20 @@ class Catalog:
         if (known := self._by_reference.get(key)) is None:
             known = self._by_reference[key] = self._open(reference, span, prefer_path)
         return known
+
+    def warm(self, references: Iterable[str], *, prefer_path: bool = False) -> None:
+        """Read ahead what planning needs of those that only the Hub has, many at a time."""
+        models = []
+        for reference in references:
+            hub = self._hub_id(reference)
+            if hub is None or "/" not in hub[0] or self.hub.offline:
+                continue
+            if any(path.exists() for path in self._paths(reference, hub, prefer_path)):
+                continue
+            if snapshot(*hub) is None:
+                models.append(hub)
+        if models:
+            self.hub.warm(models)
 
     @property
     def checkpoints(self) -> list[Checkpoint]:
@@ -104,30 +120,67 @@ class Catalog:
             if address[1] not in SCHEMES:
                 raise _no_scheme(reference, address[1], span)
             return Located(SCHEMES[address[1]](reference))
-        path, hint = self._find_path(reference, span, prefer_path)
-        commit = path.name if path.parent.name == "snapshots" else None
-        return Located(*locate(path), commit, hint)
+        hub = self._hub_id(reference)
+        looked = self._paths(reference, hub, prefer_path)
+        for path in looked:
+            if path.exists():
+                return Located(*locate(path))
+        if hub is None:
+            raise _no_path(reference, looked, span)
+        return self._find_on_hub(reference, *hub, looked, span)
 
-    def _find_path(self, reference: str, span: Span, prefer_path: bool) -> tuple[Path, str | None]:
-        """Where a reference lies, and how to get files that turn out to be missing there."""
-        hub = None if _LOCAL.match(reference) else _HUB_ID.fullmatch(reference)
+    def _hub_id(self, reference: str) -> tuple[str, str | None] | None:
+        """(repository, revision) of a reference that may be to the Hub."""
+        found = None if _LOCAL.match(reference) else _HUB_ID.fullmatch(reference)
+        return None if found is None else (found["repo"], found["revision"])
+
+    def _paths(
+        self, reference: str, hub: tuple[str, str | None] | None, prefer_path: bool
+    ) -> list[Path]:
+        """The paths that a reference may stand for."""
         looked: list[Path] = []
         if prefer_path or hub is None:
             folders = [self.recipe_folder] + ([Path()] if prefer_path else [])
             local = Path(os.path.expanduser(reference))
             looked += dict.fromkeys(folder / local for folder in folders)
         if hub is not None:
-            repo, revision = hub["repo"], hub["revision"]
-            looked += _in_mirrors(self.mirrors, repo, revision)
-        for path in looked:
-            if path.exists():
-                return path, None
-        if hub is None:
-            raise _no_path(reference, looked, span)
-        repository = _hub_cache() / f"models--{repo.replace('/', '--')}"
-        if (snapshot := _snapshot(repository, revision)) is not None:
-            return snapshot, f"run `{_download(repo, revision)}`"
-        raise self._no_model(reference, repo, revision, [*looked, repository], span)
+            looked += _in_mirrors(self.mirrors, *hub)
+        return looked
+
+    def _find_on_hub(
+        self, reference: str, repo: str, revision: str | None, looked: list[Path], span: Span
+    ) -> Located:
+        """A model in the cache or on the Hub."""
+        folder = snapshot(repo, revision)
+        commit = folder.name if folder is not None else revision
+        if (known := self.hub.known(repo, commit)) is not None:
+            return Located(known, None, known.listing.commit)
+        if folder is not None and (self.hub.offline or _is_complete(LocalStore(folder))):
+            hint = f"run `{_download(repo, revision)}`"
+            return Located(LocalStore(folder), None, commit, hint)
+        if self.hub.offline:
+            raise self._no_model(
+                reference, repo, revision, [*looked, repository_folder(repo)], span
+            )
+        try:
+            store = self.hub.store(repo, revision)
+        except CheckpointError as error:
+            raise self._placed(error, reference, repo, span) from None
+        return Located(store, None, store.listing.commit)
+
+    def _placed(
+        self, error: CheckpointError, reference: str, repo: str, span: Span
+    ) -> CheckpointError:
+        """What the Hub says, at its place in the recipe, with what may have been meant."""
+        near = did_you_mean(repo, [*_mirrored(self.mirrors), *cached_repositories()])
+        if (self.recipe_folder / reference).exists():
+            near = f"for the local path write `./{reference}`"
+        return CheckpointError(
+            [
+                replace(d, span=span, hint="; ".join(filter(None, (near, d.hint))))
+                for d in error.diagnostics
+            ]
+        )
 
     def _no_model(
         self, reference: str, repo: str, revision: str | None, looked: list[Path], span: Span
@@ -135,7 +188,7 @@ class Catalog:
         hints = [
             f"run `{_download(repo, revision)}`, or give `--models DIR` where DIR/{repo} is it"
         ]
-        known = [*_mirrored(self.mirrors), *_cached()]
+        known = [*_mirrored(self.mirrors), *cached_repositories()]
         if repo in known:
             hints.insert(0, f"the cache has {repo} in another revision")
         elif near := did_you_mean(repo, known):
@@ -154,7 +207,7 @@ class Catalog:
 def _no_scheme(reference: str, scheme: str, span: Span) -> Exception:
     known = ", ".join(f"{name}://" for name in SCHEMES)
     return CheckpointError.of(
-        "E0601",
+        "E0636",
         f"addresses that begin with `{scheme}://` can't be read: `{reference}`",
         span=span,
         hint=f"these can: {known}" if known else "a model is `org/name` on the Hub, or a path",
@@ -175,7 +228,7 @@ def _in_mirrors(mirrors: Sequence[Path], repo: str, revision: str | None) -> Ite
 
 
 def _no_path(reference: str, looked: list[Path], span: Span) -> Exception:
-    siblings = [entry.name for entry in _entries(looked[0].parent)]
+    siblings = [entry.name for entry in entries(looked[0].parent)]
     near = did_you_mean(looked[0].name, siblings)
     return CheckpointError.of(
         "E0601",
@@ -190,45 +243,17 @@ def _download(repo: str, revision: str | None) -> str:
     return f"hf download {repo}" + (f" --revision {revision}" if revision else "")
 
 
-def _snapshot(repository: Path, revision: str | None) -> Path | None:
-    """The folder of a branch, a tag, a commit or a commit's beginning, if the cache has it."""
-    ref = repository / "refs" / (revision or "main")
-    commit = ref.read_text("utf-8").strip() if ref.is_file() else revision
-    if commit is None or not _COMMIT.fullmatch(commit):
-        return None
-    exact = repository / "snapshots" / commit
-    if exact.is_dir() or len(commit) < 7 or len(commit) >= _COMMIT_LENGTH:
-        return exact if exact.is_dir() else None
-    matches = [e for e in _entries(repository / "snapshots") if e.name.startswith(commit)]
-    return matches[0] if len(matches) == 1 else None
-
-
-def _hub_cache() -> Path:
-    """The Hugging Face cache's folder, by the environment variables that its library honours."""
-    environment = os.environ
-    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
-        if folder := environment.get(name):
-            return Path(folder).expanduser()
-    caches = environment.get("XDG_CACHE_HOME") or "~/.cache"
-    home = environment.get("HF_HOME") or os.path.join(caches, "huggingface")
-    return Path(home).expanduser() / "hub"
+def _is_complete(store: LocalStore) -> bool:
+    """Whether all weights are there: a download may have been of some files only, or cut off."""
+    try:
+        weight_files(store, None)
+    except CheckpointError as error:
+        return all(problem.code != "E0602" for problem in error.diagnostics)
+    return True
 
 
 def _mirrored(mirrors: Sequence[Path]) -> Iterator[str]:
     for mirror in mirrors:
-        for organisation in _entries(mirror):
-            for model in _entries(organisation):
+        for organisation in entries(mirror):
+            for model in entries(organisation):
                 yield f"{organisation.name}/{model.name}".partition("@")[0]
-
-
-def _cached() -> Iterator[str]:
-    for entry in _entries(_hub_cache()):
-        if entry.name.startswith("models--"):
-            yield entry.name.removeprefix("models--").replace("--", "/", 1)
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError:  # not there, not a folder, not ours to read: it can't help with a hint
-        return []

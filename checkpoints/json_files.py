@@ -9,6 +9,7 @@ from typing import Any
 from ..grammar.diagnostics import CheckpointError
 from .stores import Store, place_in, read_small
 
+CONFIG_NAME = "config.json"
 MOST_BYTES = 100_000_000
 _MAX_NESTING = 50  # of a config: real ones have five levels, and others recurse over it
 
@@ -27,7 +28,7 @@ def read_json(store: Store, name: str, code: str, *, unique_keys: bool = False) 
     return content
 
 
-def read_config(store: Store, name: str = "config.json") -> dict[str, Any]:
+def read_config(store: Store, name: str = CONFIG_NAME) -> dict[str, Any]:
     """A model's config. Errors: CheckpointError E0316 for one that can't be read or used."""
     config = read_json(store, name, "E0316")
     level: list[Any] = [config]

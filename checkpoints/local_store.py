@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,8 +64,18 @@ class LocalStore:
         real = Path(self.real(name))
         allowed = [root]
         if root.parent.name == "snapshots":
-            allowed.append(root.parent.parent / "blobs")
+            repository = root.parent.parent
+            allowed += [repository / "blobs", repository.parent / "blobs"]
         return None if any(real.is_relative_to(folder) for folder in allowed) else str(real)
+
+    def is_streamed(self, name: str) -> bool:
+        return False
+
+    def missing(self, name: str) -> int:
+        return 0
+
+    def fetch(self, name: str, moved: Callable[[int], None]) -> None:
+        """Nothing is missing here."""
 
     def real(self, name: str = "") -> str:
         return os.path.realpath(self.folder / name)
@@ -122,6 +132,9 @@ class LocalFile:
                 return
         _advise(self._handle, start, count, _SOON)
 
+    def window(self, start: int, count: int) -> LocalWindow:
+        return LocalWindow(self, start)
+
     def in_memory(self, places: Sequence[int]) -> int | None:
         """How many of these bytes are in the page cache; Linux alone tells.
 
@@ -138,6 +151,22 @@ class LocalFile:
 
     def close(self) -> None:
         os.close(self._handle)
+
+
+class LocalWindow:
+    """A part of a local file."""
+
+    __slots__ = ("_file", "_start")
+
+    def __init__(self, file: LocalFile, start: int) -> None:
+        self._file = file
+        self._start = start
+
+    def read(self, start: int, buffer: memoryview) -> None:
+        self._file.read(self._start + start, buffer)
+
+    def soon(self, start: int, count: int) -> None:
+        self._file.soon(self._start + start, count)
 
 
 def what_changed(place: str, identity: Identity) -> str | None:

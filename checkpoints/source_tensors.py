@@ -81,18 +81,4 @@ class Extent(NamedTuple):
         return (self.file.identity, self.name, self.dtype.name, self.shape)
 
     def reader(self, opened: Opened) -> TensorReader:
-        return _ExtentReader(opened(self.file), self.offset)
-
-
-class _ExtentReader:
-    __slots__ = ("_file", "_offset")
-
-    def __init__(self, file: OpenFile, offset: int) -> None:
-        self._file = file
-        self._offset = offset
-
-    def read(self, start: int, buffer: memoryview) -> None:
-        self._file.read(self._offset + start, buffer)
-
-    def soon(self, start: int, count: int) -> None:
-        self._file.soon(self._offset + start, count)
+        return opened(self.file).window(self.offset, self.nbytes)

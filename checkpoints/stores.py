@@ -16,6 +16,16 @@ Identity: TypeAlias = tuple[str | int, ...]
 """Equal for two files only if their content is equal, as far as can be told without reading it."""
 
 
+class Window(Protocol):
+    """A part of an open file. Places in it are counted from its own beginning."""
+
+    def read(self, start: int, buffer: memoryview) -> None:
+        """Fill the buffer with the bytes from `start` on. Errors: RunError E0605."""
+
+    def soon(self, start: int, count: int) -> None:
+        """Bytes that will be read next: they may be fetched meanwhile."""
+
+
 class OpenFile(Protocol):
     """One file, open for reading by any number of threads."""
 
@@ -34,8 +44,8 @@ class OpenFile(Protocol):
     def read(self, start: int, buffer: memoryview) -> None:
         """Fill the buffer with the bytes from `start` on. Errors: RunError E0605."""
 
-    def soon(self, start: int, count: int) -> None:
-        """Bytes that will be read next: the store may begin to fetch them."""
+    def window(self, start: int, count: int) -> Window:
+        """A part of it, that somebody is about to read."""
 
     def in_memory(self, places: Sequence[int]) -> int | None:
         """How many of these bytes would be read without waiting; None where that isn't known."""
@@ -62,6 +72,15 @@ class Store(Protocol):
 
         It could be any file of this machine, on its way into a published model.
         """
+
+    def is_streamed(self, name: str) -> bool:
+        """Whether a file is read over a network, so that it helps to ask for bytes early."""
+
+    def missing(self, name: str) -> int:
+        """Bytes that have to be fetched before the file is read; 0 if it can be opened as it is."""
+
+    def fetch(self, name: str, moved: Callable[[int], None]) -> None:
+        """Fetch what is missing, telling bytes as they come. Errors: CheckpointError E063x."""
 
     def real(self, name: str = "") -> str:
         """A file's or the folder's own name: the same for all ways that lead to it."""

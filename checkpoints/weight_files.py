@@ -51,6 +51,11 @@ def weight_files(store: Store, only: str | None) -> tuple[dict[str, str], list[s
     raise CheckpointError.of("E0602", f"{store.place} holds no .safetensors file")
 
 
+def is_index(name: str) -> bool:
+    """Whether a file of this name says which shard holds which tensor."""
+    return name == INDEX_NAME
+
+
 def _unsupported(store: Store, name: str) -> Exception:
     return CheckpointError.of(
         "E0604",

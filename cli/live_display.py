@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 from ..compiler.planning.plan import FIXED_BYTES, Plan
 from ..machine_code.cache_folder import is_lasting
 from ..quantities import binary_size, count, decimal_size, duration
+from ..runtime.arrivals import Fetch
 from ..runtime.report import Report, resident_bytes
 from ..views.columns import shortened, table
 
@@ -87,6 +88,12 @@ def figures(progress: Progress, pace: Pace) -> str:
     return " · ".join(parts)
 
 
+def fetch_figures(fetch: Fetch) -> str:
+    """`model-00001-of-00003.safetensors 1.2 of 4.9 GB`."""
+    done = min(fetch.done, fetch.size)
+    return f"{os.path.basename(fetch.name)} {decimal_size(done)} of {decimal_size(fetch.size)}"
+
+
 def activity(progress: Progress) -> str:
     """The stage and tensor that are under way, or that a kernel is being compiled."""
     here = " · ".join(word for word in (progress.stage, progress.current) if word)
@@ -134,7 +141,10 @@ class LineDisplay:
             return
         self._next = now + LINE_SECONDS
         share = progress.bytes_done / max(1, progress.bytes_total)
-        words = (figures(progress, self._pace), activity(progress), memory(self._plan))
+        words = [figures(progress, self._pace), activity(progress), memory(self._plan)]
+        if progress.bytes_fetched < progress.bytes_to_fetch:
+            everything = Fetch("fetched", progress.bytes_to_fetch, progress.bytes_fetched)
+            words.insert(0, fetch_figures(everything))
         self._print(f"{min(share, 1):4.0%} · {' · '.join(words)}")
 
     def _print(self, line: str) -> None:
@@ -173,18 +183,32 @@ class LiveDisplay:
 
     def _picture(self, progress: Progress) -> Any:
         from rich.console import Group
+        from rich.text import Text
+
+        words = figures(progress, self._pace)
+        line = self._bar(progress.bytes_done, progress.bytes_total, words)
+        style = "yellow" if progress.compiling else "dim"
+        below = Text(f"     {activity(progress)}", style=style, no_wrap=True, overflow="ellipsis")
+        held = Text(f"     {memory(self._plan)}", style="dim", no_wrap=True, overflow="ellipsis")
+        return Group(*self._fetching(progress), line, below, held)
+
+    def _bar(self, done: int, total: int, words: str) -> Any:
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text
 
-        bar = ProgressBar(progress.bytes_total, progress.bytes_done, width=_BAR)
-        share = min(1.0, progress.bytes_done / max(1, progress.bytes_total))
+        share = min(1.0, done / max(1, total))
         line = Table.grid(padding=(0, 1))
-        line.add_row(Text(f"{share:4.0%}"), bar, Text(figures(progress, self._pace)))
-        style = "yellow" if progress.compiling else "dim"
-        below = Text(f"     {activity(progress)}", style=style, no_wrap=True, overflow="ellipsis")
-        held = Text(f"     {memory(self._plan)}", style="dim", no_wrap=True, overflow="ellipsis")
-        return Group(line, below, held)
+        line.add_row(Text(f"{share:4.0%}"), ProgressBar(total, done, width=_BAR), Text(words))
+        return line
+
+    def _fetching(self, progress: Progress) -> Iterator[Any]:
+        """A bar for all that is fetched, and one for each file under way."""
+        if progress.bytes_fetched >= progress.bytes_to_fetch:
+            return
+        everything = Fetch("fetching", progress.bytes_to_fetch, progress.bytes_fetched)
+        for fetch in (everything, *progress.fetching):
+            yield self._bar(fetch.done, fetch.size, fetch_figures(fetch))
 
 
 def report_lines(report: Report) -> Iterator[str]:

@@ -91,6 +91,8 @@ _RECIPE_OPTIONS = (
         is_flag=True,
         help="YAML: round inputs, stages and results to `dtype`, as mergekit does.",
     ),
+    click.option("--stream", is_flag=True, help="Read from the Hub while merging; keep no copy."),
+    click.option("--offline", is_flag=True, help="Ask the Hub nothing."),
 )
 
 
@@ -106,6 +108,8 @@ class RecipeOptions:
     optimise: Literal[1, 2] = 1
     lax_yaml: bool = False
     round_like_mergekit: bool = False
+    stream: bool = False
+    offline: bool = False
 
     def compile(self, file: str, emit: EmitTarget = lambda phase, result: None) -> Plan:
         """The plan of a recipe's file."""
@@ -120,6 +124,8 @@ class RecipeOptions:
                 optimise=self.optimise,
                 lax_yaml=self.lax_yaml,
                 round_like_mergekit=self.round_like_mergekit,
+                stream=self.stream,
+                offline=self.offline,
                 emit=emit,
             )
 
@@ -152,6 +158,8 @@ class RecipeOptions:
         words += [f"-O{self.optimise}"] if self.optimise != 1 else []
         words += ["--lax-yaml"] if self.lax_yaml else []
         words += ["--round-like-mergekit"] if self.round_like_mergekit else []
+        words += ["--stream"] if self.stream else []
+        words += ["--offline"] if self.offline else []
         return shlex.join(words)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoints.catalog import Catalog
+from ..checkpoints.hub.hub import Hub
 from ..grammar import AS_WRITTEN, YamlOptions, parse
 from ..grammar.diagnostics import Diagnostics, SourceText
 from .binding.bind import bind
@@ -33,6 +34,7 @@ def compile_recipe(
     memory: Memory = None,
     optimise_level: int = 1,
     yaml: YamlOptions = AS_WRITTEN,
+    hub: Hub | None = None,
     emit: Emit = lambda phase, result: None,
 ) -> Plan:
     """Everything that a run of the recipe will do; only headers of checkpoints are read.
@@ -42,13 +44,15 @@ def compile_recipe(
     out: path of the output (of several outputs: the folder that they go into). threads: workers, by
     default one a core. memory: most bytes of buffers and held values, or `min`. optimise_level: 2
     also takes sums apart where that changes their last bits (see `collapse`). yaml: how mergekit's
-    YAML is read. emit: called with each phase's name and result.
+    YAML is read. hub: where models are found that aren't on this machine. emit: called with each
+    phase's name and result.
     Errors: RecipeError, CheckpointError, ResourceError, each with all problems found.
     """
     problems = Diagnostics()
+    hub = hub or Hub()
     recipe = parse(source, SIGNATURES, yaml)
     emit("ast", recipe)
-    bound = bind(recipe, Catalog(folder, models), overrides=overrides or {}, out=out)
+    bound = bind(recipe, Catalog(folder, models, hub), overrides=overrides or {}, out=out)
     lowered = lower(bound, problems)
     problems.raise_errors()
     emit("graph", lowered.graph)
@@ -57,7 +61,9 @@ def compile_recipe(
     refuses_nonfinite = bound.settings.nonfinite == "error"
     found = components(graph, bound.settings.arithmetic, refuses_nonfinite, optimise_level)
     workers = threads or processor_count()
-    request = Request(folder, tuple(models), dict(overrides or {}), out, optimise_level, yaml)
+    request = Request(
+        folder, tuple(models), dict(overrides or {}), out, optimise_level, yaml, hub.streams
+    )
     plan = make_plan(
         request, source, bound, lowered, graph, found, problems.warnings, workers, memory
     )

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from ..grammar.diagnostics import Diagnostic, MergecError, ResourceError
+from ..home import home_folder
 
 _temporary: list[tempfile.TemporaryDirectory[str]] = []  # at most one, removed at exit
 
@@ -25,12 +26,7 @@ def cache_folder() -> Path:
     """
     if _temporary:
         return Path(_temporary[0].name)
-    home = os.environ.get("MERGEC_HOME")
-    try:
-        root = Path(home) if home else Path.home() / ".cache" / "mergec"
-    except RuntimeError:
-        raise FileNotFoundError(errno.ENOENT, "there is no home folder", "~") from None
-    return root / "kernels"
+    return home_folder() / "kernels"
 
 
 def writable_folder() -> Path:

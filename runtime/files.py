@@ -5,12 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from ..checkpoints.source_tensors import TensorReader
 from ..checkpoints.stores import OpenFile, StoredFile
 from ..compiler.graph.graph import Load
 from ..grammar.diagnostics import CheckpointError, MergecError, RunError
+from .arrivals import Arrivals
+
+T = TypeVar("T")
+
+_EARLY = 6  # components whose tensors are asked for before their turn
+_BEGINNING = 4 << 20  # bytes of each
 
 ALIGNMENT = 4096
 """Writes whose place, length and memory are multiples of this pass the page cache by."""
@@ -49,18 +58,37 @@ class Writer:
 
 
 class Files:
-    """Open files, each opened once; close them all at the end."""
+    """Open files, each opened once; close them all at the end.
 
-    def __init__(self) -> None:
+    arrivals: what fetches sources that aren't here yet; opening one waits for it.
+    """
+
+    def __init__(self, arrivals: Arrivals | None = None) -> None:
+        self._arrivals = arrivals
         self._open: dict[tuple[Path, int], int] = {}
         self._sources: dict[StoredFile, OpenFile] = {}
+        self._expected: dict[Load, TensorReader] = {}
         self._lock = threading.Lock()
         self.bytes_read = 0
         self.bytes_written = 0
 
     def reader(self, load: Load) -> TensorReader:
         """The reader of a source's tensor. Errors: RunError E0605."""
-        return load.tensor.reader(self._source)
+        expected = self._expected.pop(load, None)
+        return expected or load.tensor.reader(self._source)
+
+    def expecting(self, items: Iterable[T], loads_of: Callable[[T], Iterable[Load]]) -> Iterator[T]:
+        """The items, the beginnings of their streamed tensors asked for a few items early."""
+        waiting: deque[T] = deque()
+        for item in items:
+            streamed = [load for load in loads_of(item) if _is_streamed(load)]
+            for load in streamed:
+                reader = self._expected[load] = load.tensor.reader(self._source)
+                reader.soon(0, min(load.tensor.nbytes, _BEGINNING))
+            waiting.append(item)
+            if not streamed or len(waiting) > _EARLY:
+                yield waiting.popleft()
+        yield from waiting
 
     def writer(self, path: Path, offset: int) -> Writer:
         """The writer of a tensor that begins at an offset of an output's file."""
@@ -85,6 +113,8 @@ class Files:
     def _source(self, file: StoredFile) -> OpenFile:
         opened = self._sources.get(file)
         if opened is None:
+            if self._arrivals is not None:
+                self._arrivals.wait(file)
             with self._lock:
                 opened = self._sources.get(file)
                 if opened is None:
@@ -115,6 +145,10 @@ class Files:
                     except OSError as error:
                         raise RunError.of("E0605", f"can't open {path}: {error.strerror}") from None
         return fd
+
+
+def _is_streamed(load: Load) -> bool:
+    return any(file.store.is_streamed(file.name) for file in load.tensor.files)
 
 
 def _unwritable(path: Path, error: OSError) -> MergecError:

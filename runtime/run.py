@@ -16,6 +16,7 @@ from ..compiler.planning.plan import Plan
 from ..compiler.sweeps.components import Component
 from ..compiler.sweeps.program import Program, Segment, Sweep
 from ..ops.opaque_functions import prepare
+from .arrivals import Arrivals, Fetch
 from .backends import Backend, BackendName, find_backend
 from .checks import check_equalities, check_outputs
 from .files import Files
@@ -42,6 +43,9 @@ class Progress:
     current: str = ""
     stage: str = ""
     compiling: bool = False
+    bytes_to_fetch: int = 0
+    bytes_fetched: int = 0
+    fetching: Sequence[Fetch] = ()
 
 
 Watch: TypeAlias = Callable[[Progress], None]
@@ -62,11 +66,12 @@ def run_plan(
     """
     predicted = estimate(plan)
     started, cpu = time.monotonic(), time.process_time()
-    run = _Run(plan, find_backend(backend, device), watch)
-    try:
-        run.execute()
-    finally:
-        run.files.close()
+    with Arrivals(plan.source_files) as arrivals:
+        run = _Run(plan, find_backend(backend, device), watch, arrivals)
+        try:
+            run.execute()
+        finally:
+            run.files.close()
     return Report(
         outputs=tuple(output.path for output in plan.outputs),
         tensors=run.progress.tensors_done,
@@ -87,10 +92,13 @@ def run_plan(
 
 
 class _Run:
-    def __init__(self, plan: Plan, backend: Backend, watch: Watch | None) -> None:
+    def __init__(
+        self, plan: Plan, backend: Backend, watch: Watch | None, arrivals: Arrivals
+    ) -> None:
         self.plan = plan
         self.backend = backend
-        self.files = Files()
+        self.arrivals = arrivals
+        self.files = Files(arrivals)
         self._watch = watch
         self._count_lock = threading.Lock()
         self.gauge = Gauge()
@@ -99,6 +107,7 @@ class _Run:
         self.progress = Progress(
             bytes_total=plan.bytes_read + plan.bytes_written,
             tensors_total=sum(len(t) for c in plan.components for t in c.targets),
+            bytes_to_fetch=arrivals.bytes_total,
         )
 
     def execute(self) -> None:
@@ -158,7 +167,10 @@ class _Run:
                 yield self._job(at, looks, folders), option.peak
 
     def _jobs(self, folders: list[Path]) -> Iterator[tuple[Job, int]]:
-        for at, option in enumerate(self.plan.choices):
+        places = range(len(self.plan.choices))
+        arrived = self.arrivals.in_order(places, lambda at: self.plan.components[at].files)
+        for at in self.files.expecting(arrived, lambda at: self.plan.components[at].loads):
+            option = self.plan.choices[at]
             yield self._job(at, option.sweeps, folders), option.peak
 
     def _job(self, at: int, sweeps: Sequence[Sweep], folders: list[Path]) -> Job:
@@ -201,4 +213,6 @@ class _Run:
     def _tell(self) -> None:
         if self._watch is not None:
             self.progress.bytes_done = self.files.bytes_read + self.files.bytes_written
+            self.progress.bytes_fetched = self.arrivals.bytes_done
+            self.progress.fetching = self.arrivals.under_way
             self._watch(self.progress)

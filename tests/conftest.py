@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks the network
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -29,13 +29,16 @@ MAY_IMPORT = {
     },
     "": {"compiler", "checkpoints", "ops", "grammar", "runtime", "cli"},
 }
-LEAVES = {("version",), ("quantities",)}
+LEAVES = {("version",), ("quantities",), ("home",)}
 """Modules at the top that every layer may import."""
 
 HEAVY = {
     "torch",
     "networkx",
     "huggingface_hub",
+    "tqdm",
+    "obstore",
+    "gguf",
     "llvmlite",
     "numpy",
     "rich",

@@ -17,6 +17,7 @@ from ..compiler.planning.plan import FIXED_BYTES, Plan, needed_bytes
 from ..compiler.planning.strategies import Strategy
 from ..compiler.planning.timeline import Moment, binding_moment, timeline
 from ..compiler.sweeps.components import Component
+from .fetch_text import to_fetch
 from .stages import Shown, StageFacts, Stages
 from .treatment import How, fates
 
@@ -84,7 +85,7 @@ def plan_json(plan: Plan, shown: Shown = lambda name: True) -> dict[str, Any]:
         "estimate": _estimate(made),
         "frontier": [row._asdict() for row in frontier(plan, made)],
         "sources": [
-            _source(name, found)
+            _source(plan, name, found)
             for name, found in plan.bound.sources.items()
             if shown(source_name(plan.bound, name))
         ],
@@ -173,7 +174,7 @@ def dtypes_of(checkpoint: Checkpoint) -> list[str]:
     return [name for name, _ in found.most_common()]
 
 
-def _source(reference: str, checkpoint: Checkpoint) -> dict[str, Any]:
+def _source(plan: Plan, reference: str, checkpoint: Checkpoint) -> dict[str, Any]:
     return {
         "reference": reference,
         "path": checkpoint.place,
@@ -182,6 +183,7 @@ def _source(reference: str, checkpoint: Checkpoint) -> dict[str, Any]:
         "dtypes": dtypes_of(checkpoint),
         "tensors": len(checkpoint.tensors),
         "bytes": checkpoint.nbytes,
+        "bytes_to_fetch": to_fetch(plan, checkpoint),
     }
 
 

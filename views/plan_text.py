@@ -9,6 +9,7 @@ from ..compiler.planning.estimate import DISK_RATE, Estimate, estimate
 from ..compiler.planning.plan import Plan
 from ..quantities import count, decimal_size, duration
 from .columns import UNLIMITED, paragraph, table
+from .fetch_text import fetch_text, fetched, to_fetch
 from .memory_text import memory_text
 from .plan_facts import disks, dtypes_of, operations, seed
 from .stages import Shown, StageFacts, Stages
@@ -59,10 +60,13 @@ def _sources(plan: Plan, shown: Shown, width: int) -> Iterator[str]:
                 f"{len(checkpoint.files):,}",
                 f"{len(checkpoint.tensors):,}",
                 decimal_size(checkpoint.nbytes),
+                decimal_size(missing) if (missing := to_fetch(plan, checkpoint)) else "–",
             )
         )
-    head = ("Sources", "revision", "dtype", "files", "tensors", "size")
-    yield from table([head, *rows], right=(3, 4, 5), width=width)
+    head = ("Sources", "revision", "dtype", "files", "tensors", "size", "to fetch")
+    columns = len(head) if any(row[-1] != "–" for row in rows) else len(head) - 1
+    lines = [row[:columns] for row in [head, *rows]]
+    yield from table(lines, right=range(3, columns), width=width)
 
 
 def _stages(stages: Stages, shown: Shown, width: int) -> Iterator[str]:
@@ -118,6 +122,9 @@ def _figures(plan: Plan, stages: Stages, width: int) -> Iterator[str]:
         f"write {decimal_size(plan.bytes_written)} ({count(shards, 'file')}){spill}",
         width,
     )
+    if (found := fetched(plan)) is not None:
+        for line in fetch_text(found):
+            yield from paragraph("Fetch", line, width)
     yield from paragraph("Time", time_text(estimate(plan)), width)
     head = "Disk"
     for disk in disks(plan):

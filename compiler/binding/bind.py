@@ -11,13 +11,13 @@ from pathlib import Path
 
 from ...checkpoints.catalog import Catalog
 from ...checkpoints.checkpoint import Checkpoint
-from ...grammar import parse
+from ...grammar import is_yaml, parse
 from ...grammar.diagnostics import Diagnostics, SourceText, Span
 from ...grammar.syntax import For, Let, Recipe, Save, Statement
 from .bound import Bound, BoundExpr, Output, Source, Stage
 from .config_differences import warn_of_differences
 from .method_signatures import SIGNATURES
-from .model_references import References
+from .model_references import References, named_models
 from .model_structure import children
 from .modules import Load, Module, load_modules
 from .outputs import Outputs
@@ -51,6 +51,7 @@ def bind(
     """
     problems = Diagnostics()
     modules = load_modules(recipe, catalog.recipe_folder, load, problems)
+    catalog.warm(named_models(recipe), prefer_path=is_yaml(recipe.source))
     references = References(catalog, recipe.source, problems)
     outputs = Outputs(problems)
     imported: dict[Module, Imported] = {}

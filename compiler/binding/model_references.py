@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ...checkpoints.catalog import Catalog
 from ...grammar import is_yaml
-from ...grammar.diagnostics import CheckpointError, Diagnostics, SourceText
-from ...grammar.syntax import String
+from ...grammar.diagnostics import CheckpointError, Diagnostics, SourceText, Span
+from ...grammar.syntax import Recipe, String
 from .bound import Source
+
+
+def named_models(recipe: Recipe) -> list[str]:
+    """Every string of a recipe that may name a model, in order, each once."""
+    found: dict[str, None] = {}
+    waiting: list[Any] = [recipe]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, String):
+            found[node.value] = None
+        elif isinstance(node, tuple):
+            waiting += reversed(node)
+        elif is_dataclass(node) and not isinstance(node, (SourceText, Span)):
+            waiting += [getattr(node, part.name) for part in reversed(fields(node))]
+    return list(found)
 
 
 class References:

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from ...checkpoints.checkpoint import Checkpoint
 from ...checkpoints.shard_layout import Layout
 from ...grammar import YamlOptions
+from ...checkpoints.stores import StoredFile
 from ...grammar.diagnostics import Diagnostic, ResourceError, SourceText
 from ...quantities import binary_size, count
 from ..binding.bound import Bound
@@ -56,6 +57,7 @@ class Request:
     out: str | None
     optimise: int
     yaml: YamlOptions
+    stream: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +156,15 @@ class Plan:
         for op, inputs, _, _ in self.graph.nodes:
             paths.append(1 if type(op) is Load else sum([paths[i] for i in inputs]))
         return sum(paths[index] for index, _ in self.graph.writes())
+
+    @cached_property
+    def source_files(self) -> tuple[StoredFile, ...]:
+        """The files that are read, in the order of their first use."""
+        loads = [load for pair in self.equalities for load in pair]
+        files = [file for load in loads for file in load.tensor.files]
+        for component in self.components:
+            files += component.files
+        return tuple({file.identity: file for file in files}.values())
 
     @cached_property
     def distinct_loads(self) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ... import __version__
+from ...checkpoints.hub.hub import Hub
 from ...checkpoints.local_store import what_changed
 from ...grammar import YamlOptions
 from ...grammar.diagnostics import Diagnostic, MergecError, RunError, SourceText
@@ -54,6 +55,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "threads": plan.threads,
             "optimise": request.optimise,
             "yaml": asdict(request.yaml),
+            "stream": request.stream,
         },
         "sources": [
             {
@@ -179,6 +181,7 @@ def _recompiled(document: dict[str, Any], path: Path) -> Plan:
         memory=options["memory"],
         optimise_level=options["optimise"],
         yaml=YamlOptions(**options["yaml"]),
+        hub=Hub(streams=options["stream"]),
     )
     now = {ref: _identities(ref, plan) for ref in plan.bound.sources}
     for source in document["sources"]:

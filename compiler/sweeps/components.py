@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
 
+from ...checkpoints.stores import StoredFile
 from ...ops.dtypes import DType
 from ...ops.primitives import TABLE, Role, ValueKind
 from ...ops.symbols import Instruction as Primitive
@@ -87,6 +88,11 @@ class Component(NamedTuple):
     def tiles(self) -> int:
         """How many tiles a walk takes; an empty tensor has one."""
         return max(1, -(-self.numel // self.tile))
+
+    @property
+    def files(self) -> list[StoredFile]:
+        """The files that its inputs are read from; one may be there several times."""
+        return [file for load in self.loads for file in load.tensor.files]
 
     @property
     def numel(self) -> int:

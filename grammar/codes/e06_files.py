@@ -105,4 +105,48 @@ CODES = (
         "Something else than its text has changed, such as a file that it imports.",
         "Plan again.",
     ),
+    Code(
+        "E0630",
+        "a model that the Hub doesn't show",
+        "It has another name, is private, or was removed.",
+        "Correct the name; a private model needs `hf auth login` or HF_TOKEN.",
+    ),
+    Code(
+        "E0631",
+        "a gated model",
+        "Its owners ask their readers to accept a licence first.",
+        "Accept it on the model's page, and log in with `hf auth login` or HF_TOKEN.",
+    ),
+    Code(
+        "E0632",
+        "the Hub can't be reached",
+        "There is no network, the server has trouble, or it limits the rate of requests.",
+        "Try again later, check HF_ENDPOINT, or use `--offline` with models that are here.",
+    ),
+    Code(
+        "E0633",
+        "offline, and a file isn't on this machine",
+        "`--offline` and HF_HUB_OFFLINE ask the Hub nothing.",
+        "Run once without them, or fetch the file with `hf download`.",
+    ),
+    Code(
+        "E0634",
+        "no room for a model that is fetched",
+        "Models of the Hub are fetched into the Hugging Face cache, whose disk is full.",
+        "Free some, let HF_HOME name another disk, or keep no copy: `--stream`.",
+    ),
+    Code(
+        "E0635",
+        "no such revision of a model",
+        "`org/name@revision` names a branch, a tag or a commit.",
+        "Correct it: the model's page lists them.",
+    ),
+    Code(
+        "E0636",
+        "an address that can't be read",
+        "Models are read from `https://`, `s3://` and `gs://`, and from no other kind of address.",
+        "Correct the address.",
+        'save "ftp://host/model" to "./out"',
+        'save "a/one" to "./out"',
+    ),
 )

@@ -151,7 +151,16 @@ INNER = {
         "whole",
         "chosen",
     },
-    "sources": {"reference", "path", "revision", "files", "dtypes", "tensors", "bytes"},
+    "sources": {
+        "reference",
+        "path",
+        "revision",
+        "files",
+        "dtypes",
+        "tensors",
+        "bytes",
+        "bytes_to_fetch",
+    },
     "stages": {
         "name",
         "kind",

@@ -9,7 +9,7 @@ import fnmatch
 import hashlib
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +75,15 @@ class MemoryStore:
     def leads_to(self, name: str) -> str | None:
         return None
 
+    def is_streamed(self, name: str) -> bool:
+        return False
+
+    def missing(self, name: str) -> int:
+        return 0
+
+    def fetch(self, name: str, moved: Callable[[int], None]) -> None:
+        raise AssertionError("nothing is missing")
+
     def real(self, name: str = "") -> str:
         return f"{self.place}/{name}"
 
@@ -101,7 +110,10 @@ class MemoryFile:
                 raise RunError.of("E0605", f"can't read {self.place}: the line is dead")
         buffer[:] = self._data[start : start + len(buffer)]
 
-    def soon(self, start: int, count: int) -> None:
+    def window(self, start: int, count: int) -> MemoryWindow:
+        return MemoryWindow(self, start)
+
+    def announce(self, start: int, count: int) -> None:
         self._store.announced.append((self._name, start, count))
 
     def in_memory(self, places: Sequence[int]) -> int | None:
@@ -110,3 +122,15 @@ class MemoryFile:
     def close(self) -> None:
         with self._store.lock:
             self._store.open_files -= 1
+
+
+class MemoryWindow:
+    def __init__(self, file: MemoryFile, start: int) -> None:
+        self._file = file
+        self._start = start
+
+    def read(self, start: int, buffer: memoryview) -> None:
+        self._file.read(self._start + start, buffer)
+
+    def soon(self, start: int, count: int) -> None:
+        self._file.announce(self._start + start, count)
