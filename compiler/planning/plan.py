@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from ...checkpoints.checkpoint import Checkpoint
 from ...checkpoints.shard_layout import Layout
-from ...grammar import YamlOptions
 from ...checkpoints.stores import StoredFile
+from ...grammar import YamlOptions
 from ...grammar.diagnostics import Diagnostic, ResourceError, SourceText
 from ...quantities import binary_size, count
 from ..binding.bound import Bound
