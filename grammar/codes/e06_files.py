@@ -146,7 +146,5 @@ CODES = (
         "an address that can't be read",
         "Models are read from `https://`, `s3://` and `gs://`, and from no other kind of address.",
         "Correct the address.",
-        'save "ftp://host/model" to "./out"',
-        'save "a/one" to "./out"',
     ),
 )
