@@ -106,11 +106,11 @@ class StreamedWindow:
 
 
 def _nameless() -> IO[bytes]:
-    """A file that has no name, or loses it at once. Errors: RunError E0606."""
+    """A file that has no name, or loses it at once. Errors: RunError E0634."""
     try:
         folder = home_folder() / "streamed"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         return tempfile.TemporaryFile(dir=folder)
     except OSError as error:
         message = f"no place to put fetched bytes aside: {error.strerror}"
-        raise RunError.of("E0606", message, hint="let MERGEC_HOME name a folder") from None
+        raise RunError.of("E0634", message, hint="let MERGEC_HOME name a folder") from None

@@ -51,7 +51,7 @@ FOUND_IN_SEVERAL = {
     "E0602": "an index, a file that vanishes",
     "E0603": "wherever a file is touched",
     "E0605": "each store, a file that is opened again",
-    "E0634": "the Hub's client, a look at the disk before",
+    "E0634": "the Hub's client, a look at the disk before, streams",
     "E0608": "runs, `mergec.merge`",
 }
 
