@@ -61,8 +61,9 @@ def object_code(text: str, processor: Processor) -> bytes:
 
 
 def assembly(text: str, processor: Processor) -> str:
-    """The same as a person reads it."""
+    """The same as a person reads it, with notes on spills and shuffles."""
     machine = _machine(processor)
+    machine.set_asm_verbosity(True)
     return str(machine.emit_assembly(_improved(text, machine)))
 
 

@@ -12,7 +12,6 @@ from llvmlite import ir
 
 from ...machine_code.writing import (
     BIT,
-    F32,
     F64,
     I32,
     I64,
@@ -22,18 +21,21 @@ from ...machine_code.writing import (
     integer,
     new_function,
 )
-from .arguments import BLOCK, COUNT, GUESS, LANES, LOW, OFF, SHIFT, WANTED
+from .arguments import COUNT, GUESS, LANES, LOW, OFF, SHIFT, WANTED
 
 _ACCUMULATORS = 8
 """Vectors of sums that are added up side by side: as many as registers hold beside what is read."""
 
 
 class BlockFunctions:
-    """The functions of one module, each written when it is first called."""
+    """The functions of one module, each written when it is first called.
 
-    def __init__(self, module: Value, lanes: int, wide: bool) -> None:
-        self._module, self._lanes = module, lanes
-        self._real, self._word = (F64, I64) if wide else (F32, I32)
+    block: the elements of a block. real, word: the types of what is staged for sums and looks.
+    """
+
+    def __init__(self, module: Value, lanes: int, block: int, real: Value, word: Value) -> None:
+        self._module, self._lanes, self._block = module, lanes, block
+        self._real, self._word = real, word
         self._known: dict[str, Value] = {}
 
     # Sums ---------------------------------------------------------------------------------------
@@ -67,7 +69,7 @@ class BlockFunctions:
         for column in range(0, LANES, writer.lanes):
             lanes = writer.stack(writer.vector(real))
             writer.builder.store(writer.load(x, integer(column), real), lanes)
-            with writer.loop(integer(LANES + column), integer(BLOCK), LANES) as i:
+            with writer.loop(integer(LANES + column), integer(self._block), LANES) as i:
                 before = writer.builder.load(lanes, typ=writer.vector(real))
                 writer.builder.store(writer.builder.fadd(before, writer.load(x, i, real)), lanes)
             found = writer.builder.load(lanes, typ=writer.vector(real))
@@ -85,7 +87,7 @@ class BlockFunctions:
             lanes = [writer.stack(floats) for _ in places]
             for place, lane in zip(places, lanes, strict=True):
                 b.store(writer.load(total, integer(place), F64), lane)
-            with writer.loop(integer(0), integer(BLOCK), LANES) as i:
+            with writer.loop(integer(0), integer(self._block), LANES) as i:
                 for place, lane in zip(places, lanes, strict=True):
                     index = b.add(i, integer(place))
                     u, v = (self._wide(writer, stage, index) for stage in (x, y))
@@ -136,15 +138,15 @@ class BlockFunctions:
         """Count what is above each guess and what is equal to it."""
         b, word = writer.builder, self._word
         stage, width, cuts, sums = writer.function.args
-        empty = b.sub(integer(BLOCK), width)
-        with writer.loop(width, integer(BLOCK)) as j:
+        empty = b.sub(integer(self._block), width)
+        with writer.loop(width, integer(self._block)) as j:
             writer.store_one(ir.Constant(word, 0), stage, j)
         counts = [writer.stack(writer.vector(word)) for _ in range(2)]
         with writer.loop(integer(0), writer.load_one(cuts, integer(COUNT), I64)) as g:
             guess = self._of_word(writer, writer.load_one(cuts, b.add(g, integer(GUESS)), I64))
             for count in counts:
                 b.store(writer.constant(word, 0), count)
-            with writer.loop(integer(0), integer(BLOCK), writer.lanes) as j:
+            with writer.loop(integer(0), integer(self._block), writer.lanes) as j:
                 values = writer.load(stage, j, word)
                 for comparison, count in zip((">", "=="), counts, strict=True):
                     hit = b.icmp_unsigned(comparison, values, writer.spread(guess))
@@ -185,13 +187,13 @@ class BlockFunctions:
             for field in (LOW, SHIFT)
         )
         outside = b.sub(low, ir.Constant(word, 1))
-        with writer.loop(width, integer(BLOCK)) as j:
+        with writer.loop(width, integer(self._block)) as j:
             writer.store_one(outside, stage, j)
         lows, shifts = writer.spread(low), writer.spread(shift)
         most = writer.spread(self._of_word(writer, bin_count))
         bits = ir.IntType(writer.lanes)
         places = writer.stack(word, writer.lanes)
-        with writer.loop(integer(0), integer(BLOCK), writer.lanes) as i:
+        with writer.loop(integer(0), integer(self._block), writer.lanes) as i:
             found = b.lshr(b.sub(writer.load(stage, i, word), lows), shifts)
             hits = b.bitcast(b.icmp_unsigned("<", found, most), bits)
             with writer.when(b.icmp_unsigned("!=", hits, ir.Constant(bits, 0))):

@@ -76,22 +76,22 @@ def decode(writer: CodeWriter, stored: Value, dtype: DType, real: Value) -> Valu
     if dtype.name == "bfloat16":
         wide = writer.builder.zext(stored, writer.vector(I32))
         shifted = writer.builder.shl(wide, writer.constant(I32, 16))
-        return _converted(writer, writer.builder.bitcast(shifted, writer.vector(F32)), real)
+        return convert(writer, writer.builder.bitcast(shifted, writer.vector(F32)), real)
     if dtype.name in _SMALL:
-        return _converted(writer, _decode_small(writer, stored, _SMALL[dtype.name]), real)
-    return _converted(writer, stored, real)
+        return convert(writer, _decode_small(writer, stored, _SMALL[dtype.name]), real)
+    return convert(writer, stored, real)
 
 
 def encode(writer: CodeWriter, value: Value, dtype: DType) -> Value:
     """A vector of numbers rounded to a dtype, as its bits."""
     if dtype.name == "bfloat16":
-        return _encode_bfloat16(writer, _converted(writer, value, F32))
+        return _encode_bfloat16(writer, convert(writer, value, F32))
     if dtype.name in _SMALL:
-        return _encode_small(writer, _converted(writer, value, F32), _SMALL[dtype.name])
-    return _converted(writer, value, element(dtype))
+        return _encode_small(writer, convert(writer, value, F32), _SMALL[dtype.name])
+    return convert(writer, value, element(dtype))
 
 
-def _converted(writer: CodeWriter, value: Value, real: Value) -> Value:
+def convert(writer: CodeWriter, value: Value, real: Value) -> Value:
     """The same numbers in another width, rounded if it is narrower."""
     if value.type.element == real:
         return value

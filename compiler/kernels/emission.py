@@ -1,11 +1,11 @@
 """Kernel -> LLVM IR: its mathematics as a loop over vectors.
 
-A tile is walked in blocks of BLOCK elements. A short last block goes through copies of its own
-length, filled up with zeros, so that there is one loop, of whole vectors, for all of them. What
-sums and looks want of a block is staged on the stack and taken in by the functions of
-`block_functions`. The kernel's function takes a table of 64-bit integers, a row a tile: the
-addresses of its buffers, the tile's element count, the tensor index of its first element, and the
-addresses of scalars, keys, cuts, sums and bins (see `arguments`).
+A tile is walked in blocks, of BLOCK elements where something is added up in float32. A short last
+block goes through copies of its own length, filled up with zeros, so that there is one loop, of
+whole vectors, for all of them. What sums and looks want of a block is staged on the stack and taken
+in by the functions of `block_functions`. The kernel's function takes a table of 64-bit integers, a
+row a tile: the addresses of its buffers, the tile's element count, the tensor index of its first
+element, and the addresses of scalars, keys, cuts, sums and bins (see `arguments`).
 """
 
 from __future__ import annotations
@@ -31,10 +31,13 @@ from ...ops.primitives import TABLE
 from ...ops.random_bits import HIGH_STEP, KEEP_BITS, MULTIPLIERS, SHIFTS
 from .arguments import BLOCK, CUT, CUT_FIELDS, LOOK_FIELDS, NONFINITE, TAIL, UNTIL
 from .block_functions import BlockFunctions
-from .codec import decode, element, encode
+from .codec import convert, decode, element, encode
 from .mathematics import Buffer, Kernel
 
 ENTRY = "sweep"
+
+LEAST_BLOCK = 256
+STAGED_BYTES = 1 << 15
 
 
 def emit(kernel: Kernel, lanes: int) -> str:
@@ -57,6 +60,19 @@ def _write_entry(module: Value, tile: Value, fields: int) -> None:
     writer.builder.ret_void()
 
 
+def _block_length(kernel: Kernel) -> int:
+    """Elements of a block: so few that what is staged stays in the processor's first cache.
+
+    Sums that are taken in float32 within a block have BLOCK of them: that is part of their order.
+    """
+    length = BLOCK
+    if all(len(values) == 2 for values in kernel.sums):
+        stages = len(kernel.staged) + len({look.value for look in kernel.looks})
+        while length > LEAST_BLOCK and 8 * stages * length > STAGED_BYTES:
+            length //= 2
+    return length
+
+
 class _Tile:
     """The function of one tile; an `ops.primitives.Emitter` for the rows of primitives."""
 
@@ -67,7 +83,10 @@ class _Tile:
         self.intrinsic = writer.intrinsic
         self.wide = kernel.compute == float64
         self.real, self.word = (F64, I64) if self.wide else (F32, I32)
-        self.blocks = BlockFunctions(module, lanes, self.wide)
+        self.block = _block_length(kernel)
+        singles = any(len(values) == 1 for values in kernel.sums)
+        self.staged = self.real if singles else F64  # products are added up in float64
+        self.blocks = BlockFunctions(module, lanes, self.block, self.staged, self.word)
         names = [buffer.name for buffer in (*kernel.inputs, *kernel.outputs)] + list(TAIL)
         self._argument: dict[str, Value] = {}
         for place, name in enumerate(names):
@@ -82,20 +101,20 @@ class _Tile:
         writer, kernel = self.writer, self.kernel
         self._scalars()
         self._tops = {name: self._cleared(name) for name in self._checked()}
-        stages = {value: writer.stack(self.real, BLOCK) for value in kernel.staged}
-        looks = [writer.stack(self.word, BLOCK) for _ in kernel.looks]
+        stages = {value: writer.stack(self.staged, self.block) for value in kernel.staged}
+        looks = {look.value: writer.stack(self.word, self.block) for look in kernel.looks}
         totals = [self.blocks.begin_sum(writer) for _ in kernel.sums]
-        seen = [self._begin_look(number) for number in range(len(looks))]
+        seen = [self._begin_look(number) for number in range(len(kernel.looks))]
         pads = {
-            buffer.name: writer.stack(element(buffer.dtype), BLOCK)
+            buffer.name: writer.stack(element(buffer.dtype), self.block)
             for buffer in (*kernel.inputs, *kernel.outputs)
         }
         body = writer.enter_body()
-        with writer.loop(integer(0), self._argument["count"], BLOCK) as first:
+        with writer.loop(integer(0), self._argument["count"], self.block) as first:
             width = self._width(first)
-            is_short = self.builder.icmp_signed("<", width, integer(BLOCK))
+            is_short = self.builder.icmp_signed("<", width, integer(self.block))
             places = self._places(first, width, is_short, pads)
-            with writer.loop(integer(0), integer(BLOCK), writer.lanes) as j:
+            with writer.loop(integer(0), integer(self.block), writer.lanes) as j:
                 self._elements(first, j, places, stages, looks)
             self._end_block(first, width, is_short, pads, stages, looks, totals, seen)
         for number, total in enumerate(totals):
@@ -121,8 +140,8 @@ class _Tile:
     def _width(self, first: Value) -> Value:
         """How many elements the block has that begins at `first`."""
         left = self.builder.sub(self._argument["count"], first)
-        fewer = self.builder.icmp_signed("<", left, integer(BLOCK))
-        return self.builder.select(fewer, left, integer(BLOCK))
+        fewer = self.builder.icmp_signed("<", left, integer(self.block))
+        return self.builder.select(fewer, left, integer(self.block))
 
     def _places(
         self, first: Value, width: Value, is_short: Value, pads: dict[str, Value]
@@ -136,7 +155,7 @@ class _Tile:
             for buffer in self.kernel.inputs:
                 size = integer(buffer.dtype.itemsize)
                 pad = pads[buffer.name]
-                self.writer.clear(pad, integer(BLOCK * buffer.dtype.itemsize))
+                self.writer.clear(pad, integer(self.block * buffer.dtype.itemsize))
                 self.writer.copy(pad, found[buffer.name], self.builder.mul(width, size))
         return {
             name: self.builder.select(is_short, pads[name], place) for name, place in found.items()
@@ -149,7 +168,7 @@ class _Tile:
         is_short: Value,
         pads: dict[str, Value],
         stages: dict[str, Value],
-        looks: Sequence[Value],
+        looks: dict[str, Value],
         totals: Sequence[Value],
         seen: Sequence[Value],
     ) -> None:
@@ -161,15 +180,15 @@ class _Tile:
                 size = integer(buffer.dtype.itemsize)
                 writer.copy(target, pads[buffer.name], self.builder.mul(width, size))
             for stage in stages.values():  # zeros add nothing
-                with writer.loop(width, integer(BLOCK)) as j:
-                    writer.store_one(ir.Constant(self.real, 0.0), stage, j)
+                with writer.loop(width, integer(self.block)) as j:
+                    writer.store_one(ir.Constant(self.staged, 0.0), stage, j)
         for values, total in zip(kernel.sums, totals, strict=True):
             self.blocks.add(writer, total, *(stages[value] for value in values))
-        for number, look in enumerate(looks):
+        for number, look in enumerate(kernel.looks):
             cuts, sums, bins = self._look_places(number)
             index = self.builder.add(self._argument["start"], first)
             self.blocks.look(
-                writer, look, width, cuts, sums, bins, kernel.bins, index, seen[number]
+                writer, looks[look.value], width, cuts, sums, bins, kernel.bins, index, seen[number]
             )
 
     def _look_places(self, number: int) -> tuple[Value, Value, Value]:
@@ -201,7 +220,7 @@ class _Tile:
         j: Value,
         places: dict[str, Value],
         stages: dict[str, Value],
-        looks: Sequence[Value],
+        looks: dict[str, Value],
     ) -> None:
         """One vector: loaded, computed, stored and staged."""
         writer, kernel, values = self.writer, self.kernel, self._values
@@ -223,9 +242,9 @@ class _Tile:
             stored = encode(writer, self._number(values[value]), buffer.dtype)
             writer.store(stored, places[buffer.name], j)
         for value, stage in stages.items():
-            writer.store(self._number(values[value]), stage, j)
-        for look, stage in zip(kernel.looks, looks, strict=True):
-            writer.store(self._magnitude(values[look.value]), stage, j)
+            writer.store(convert(writer, self._number(values[value]), self.staged), stage, j)
+        for value, stage in looks.items():
+            writer.store(self._magnitude(values[value]), stage, j)
 
     def _number(self, value: Value) -> Value:
         """A value as numbers: 1 and 0 for truth values."""

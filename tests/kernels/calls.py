@@ -64,9 +64,14 @@ def sample_call(method: Method, variant: int, shape: tuple[int, ...], seed: int 
     return make_call(method, [x.to(MIX[i % len(MIX)]) for i, x in enumerate(inputs)], variant)
 
 
-def make_call(method: Method, inputs: list[torch.Tensor], variant: int = 0) -> Call:
-    """A call on the first tensors that it needs; `inputs` are at least `count_inputs(method)`."""
-    count, shape = _count_sources(method), tuple(inputs[0].shape)
+def make_call(
+    method: Method, inputs: list[torch.Tensor], variant: int = 0, sources: int = SOURCES
+) -> Call:
+    """A call on the first tensors that it needs; `inputs` are at least `count_inputs(method)`.
+
+    sources: how many, of a method that takes any number.
+    """
+    count, shape = _count_sources(method, sources), tuple(inputs[0].shape)
     random = np.random.default_rng(zlib.crc32(f"{method.name}/{variant}".encode()))
     chosen: dict[str, Any] = {}
     for parameter in method.parameters:
@@ -75,6 +80,12 @@ def make_call(method: Method, inputs: list[torch.Tensor], variant: int = 0) -> C
         chosen[parameter.name] = row if parameter.per_source else row[0]
     base = inputs[count] if _has_base(method) else None
     return Call(method, inputs[:count], base, chosen)
+
+
+def bfloat16_call(method: Method, sources: int) -> Call:
+    """A call on so many small bfloat16 tensors, of a method that takes any number."""
+    inputs = weights((4, 4), sources + 1)
+    return make_call(method, [x.to(torch.bfloat16) for x in inputs], sources=sources)
 
 
 def count_inputs(method: Method) -> int:
@@ -100,9 +111,9 @@ def weights(shape: tuple[int, ...], count: int, *, seed: int = 0) -> list[torch.
     return [*found, base]
 
 
-def _count_sources(method: Method) -> int:
+def _count_sources(method: Method, sources: int = SOURCES) -> int:
     least, most = method.sources
-    return least if most is not None else max(least, SOURCES)
+    return least if most is not None else max(least, sources)
 
 
 def _has_base(method: Method) -> bool:

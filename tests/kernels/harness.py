@@ -222,6 +222,13 @@ class Call:
         self, backend: str = "native", output: str = "float32", compute: DType = float32
     ) -> torch.Tensor:
         """The same by sweeps."""
+        program, params = self.program(output, compute)
+        return run(program, self.inputs, params, self.keys, backend)[0]
+
+    def program(
+        self, output: str = "float32", compute: DType = float32
+    ) -> tuple[Program, tuple[float, ...]]:
+        """The call as a program, and the values of its parameters."""
         method, values = self.method, dict(self.values)
         for parameter in method.model_columns:
             values[parameter.name] = [True] * len(self.sources)  # the tensor is there
@@ -237,7 +244,7 @@ class Call:
             outputs=((trace.result, BY_NAME[output]),),
             compute=compute,
         )
-        return run(program, self.inputs, params, self.keys, backend)[0]
+        return program, tuple(params)
 
 
 def assert_same_bits(found: torch.Tensor, wanted: torch.Tensor) -> None:
