@@ -17,12 +17,23 @@ from .version import __version__
 if TYPE_CHECKING:
     from . import errors
     from .api import compile, run
+    from .authoring import method
     from .compiler.planning.plan import Plan
     from .in_memory import merge
     from .runtime.report import Report
     from .runtime.run import Progress
 
-__all__ = ["Plan", "Progress", "Report", "__version__", "compile", "errors", "merge", "run"]
+__all__ = [
+    "Plan",
+    "Progress",
+    "Report",
+    "__version__",
+    "compile",
+    "errors",
+    "merge",
+    "method",
+    "run",
+]
 
 _PLACES = {
     "Plan": ".compiler.planning.plan",
@@ -30,6 +41,7 @@ _PLACES = {
     "Report": ".runtime.report",
     "compile": ".api",
     "merge": ".in_memory",
+    "method": ".authoring",
     "run": ".api",
 }
 

@@ -42,6 +42,7 @@ def compile(
     round_like_mergekit: bool = False,
     stream: bool = False,
     offline: bool = False,
+    trust: bool = False,
     emit: Callable[[str, Any], None] = lambda phase, result: None,
 ) -> Plan:
     """Everything that a recipe will do; only the headers of its checkpoints are read.
@@ -58,7 +59,8 @@ def compile(
     the data less often. lax_yaml: keys of YAML that nobody knows are warnings.
     round_like_mergekit: a YAML recipe's inputs, stages and results are rounded to its `dtype`, as
     mergekit does. stream: read models of the Hub as they are merged, and keep no copy. offline: ask
-    the Hub nothing. emit: called with the name and the result of each phase.
+    the Hub nothing. trust: run the Python files of methods that the recipe uses, and remember them.
+    emit: called with the name and the result of each phase.
 
     Raises RecipeError (E01xx to E04xx), CheckpointError (E031x, E06xx) or ResourceError (E05xx).
     """
@@ -76,6 +78,7 @@ def compile(
         optimise_level=optimise,
         yaml=YamlOptions(lax_yaml, round_like_mergekit),
         hub=Hub(streams=stream, offline=offline),
+        trust=trust,
         emit=emit,
     )
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
 
+from ..compiler.binding.method_files import use_methods
 from ..compiler.graph.graph_text import value_text
 from ..grammar.diagnostics import RecipeError, did_you_mean
 from ..ops.method import Method, find_method, method_names
 from ..ops.parameters import Parameter
 from ..views.columns import table
-from .shared_options import json_option
+from .language_words import WORDS
+from .shared_options import json_option, trust_option
 
 FORMAT_VERSION = 1
 _BASE = {
@@ -26,14 +29,25 @@ _BASE = {
 
 @click.command("methods")
 @click.argument("name", required=False)
+@click.option("--use", "files", multiple=True, metavar="FILE", help="Also the methods of FILE.")
+@trust_option
 @json_option
-def command(name: str | None, as_json: bool) -> None:
-    """List the merge methods, or document one.
+def command(name: str | None, files: tuple[str, ...], trust: bool, as_json: bool) -> None:
+    """List the merge methods, or document one, or a word of the language: stack, cast, match.
+
+    docs/language.md has the whole language.
 
     \b
     mergec methods
     mergec methods ties
+    mergec methods stack
+    mergec methods --use my_methods.py --trust
     """
+    for file in files:
+        use_methods(Path(file), trust=trust)
+    if name is not None and name in WORDS and not as_json:
+        click.echo(WORDS[name])
+        return
     names = method_names() if name is None else (name,)
     methods = [_find(known) for known in names]
     if as_json:
@@ -51,7 +65,8 @@ def command(name: str | None, as_json: bool) -> None:
 def _find(name: str) -> Method:
     method = find_method(name)
     if method is None:
-        hint = did_you_mean(name, method_names()) or "`mergec methods` lists them"
+        known = (*method_names(), *WORDS)
+        hint = did_you_mean(name, known) or "`mergec methods` lists them"
         raise RecipeError.of("E0201", f"unknown method `{name}`", hint=hint)
     return method
 

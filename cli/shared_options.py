@@ -64,6 +64,9 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print only data
 lax_option = click.option(
     "--lax-yaml", is_flag=True, help="YAML: keys that nobody knows are warnings."
 )
+trust_option = click.option(
+    "--trust", is_flag=True, help="Run the Python files of methods that a recipe uses."
+)
 file_argument = click.argument("file", metavar="RECIPE")
 
 _OUT_HELP = "Where to write; of several outputs, their folder."
@@ -86,6 +89,7 @@ _RECIPE_OPTIONS = (
         help="-O2 also rewrites sums where that changes their last bits.",
     ),
     lax_option,
+    trust_option,
     click.option(
         "--round-like-mergekit",
         is_flag=True,
@@ -110,6 +114,7 @@ class RecipeOptions:
     round_like_mergekit: bool = False
     stream: bool = False
     offline: bool = False
+    trust: bool = False
 
     def compile(self, file: str, emit: EmitTarget = lambda phase, result: None) -> Plan:
         """The plan of a recipe's file."""
@@ -126,6 +131,7 @@ class RecipeOptions:
                 round_like_mergekit=self.round_like_mergekit,
                 stream=self.stream,
                 offline=self.offline,
+                trust=self.trust,
                 emit=emit,
             )
 

@@ -35,6 +35,7 @@ def compile_recipe(
     optimise_level: int = 1,
     yaml: YamlOptions = AS_WRITTEN,
     hub: Hub | None = None,
+    trust: bool = False,
     emit: Emit = lambda phase, result: None,
 ) -> Plan:
     """Everything that a run of the recipe will do; only headers of checkpoints are read.
@@ -44,15 +45,16 @@ def compile_recipe(
     out: path of the output (of several outputs: the folder that they go into). threads: workers, by
     default one a core. memory: most bytes of buffers and held values, or `min`. optimise_level: 2
     also takes sums apart where that changes their last bits (see `collapse`). yaml: how mergekit's
-    YAML is read. hub: where models are found that aren't on this machine. emit: called with each
-    phase's name and result.
+    YAML is read. hub: where models are found that aren't on this machine. trust: run the Python
+    files of methods that the recipe uses. emit: called with each phase's name and result.
     Errors: RecipeError, CheckpointError, ResourceError, each with all problems found.
     """
     problems = Diagnostics()
     hub = hub or Hub()
     recipe = parse(source, SIGNATURES, yaml)
     emit("ast", recipe)
-    bound = bind(recipe, Catalog(folder, models, hub), overrides=overrides or {}, out=out)
+    catalog = Catalog(folder, models, hub)
+    bound = bind(recipe, catalog, overrides=overrides or {}, out=out, trust=trust)
     lowered = lower(bound, problems)
     problems.raise_errors()
     emit("graph", lowered.graph)

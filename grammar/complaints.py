@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
 from .diagnostics import Diagnostics, RecipeError, Span, nearest
 from .line_layout import END
-from .tokens import RESERVED_WORDS, STATEMENT_WORDS, Token
+from .tokens import OPERATORS, RESERVED_WORDS, STATEMENT_WORDS, Token
 
 # What each token type is called. Where an expression may begin, all its first tokens are accepted,
 # and it is called "an expression" instead.
@@ -14,6 +18,8 @@ _EXPECTED = {
     "TO": "`to`",
     "IN": "`in`",
     "AS": "`as`",
+    "THEN": "`then`",
+    "ELSE": "`else`",
     "EQUAL": "`=`",
     "COLON": "`:`",
     "COMMA": "`,`",
@@ -27,7 +33,6 @@ _EXPECTED = {
 }
 _STATEMENT_STARTS = frozenset(word.upper() for word in STATEMENT_WORDS)
 _NAMES = frozenset(("NAME", "DOTTED", "TO", "IN", "AS", "KEEP", "MERGEC"))
-_OPERATORS = frozenset(("PLUS", "MINUS", "STAR"))
 # Any of these begins a recipe of mergekit's.
 _YAML_KEYS = frozenset(
     (
@@ -119,73 +124,165 @@ def _place(tokens: list[Token], index: int) -> Span:
     return token.span
 
 
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A token that isn't accepted, and what stands around it."""
+
+    tokens: list[Token]
+    index: int
+    accepted: frozenset[str]
+
+    @property
+    def token(self) -> Token:
+        return self.tokens[self.index]
+
+    @property
+    def before(self) -> Token | None:
+        return self.tokens[self.index - 1] if self.index else None
+
+    @property
+    def after(self) -> Token | None:
+        return self.tokens[self.index + 1] if self.index + 1 < len(self.tokens) else None
+
+    def is_(self, *types: str) -> bool:
+        return self.token.type in types
+
+    def follows(self, *types: str) -> bool:
+        return self.before is not None and self.before.type in types
+
+    def accepts(self, *types: str) -> bool:
+        return bool(self.accepted & set(types))
+
+    @property
+    def before_text(self) -> str:
+        return self.before.text if self.before else ""
+
+
+_LINES = "an expression goes on over several lines only inside parentheses"
+_BRACE = "`{` stands on the line of the name before it"
+_Rule = tuple[Callable[[_Case], bool], Callable[[_Case], str | None]]
+
+
+def _say(text: str) -> Callable[[_Case], str]:
+    """A hint with `{before}` and `{token}` for the texts around the place."""
+    return lambda case: text.replace("{before}", case.before_text).replace(
+        "{token}", case.token.text
+    )
+
+
+# The first rule that applies gives the hint.
+_HINTS: tuple[_Rule, ...] = (
+    (lambda c: c.accepted >= _STATEMENT_STARTS, lambda c: _statement_hint(c.token, c.after)),
+    (lambda c: _path_before(c), lambda c: 'a model reference or a path is a string: "org/name"'),
+    (
+        lambda c: c.is_("EQUAL", "SEP", "COLON", "LBRACE") and bool(_call_around(c)),
+        lambda c: f"methods take braces: `{_call_around(c)} {{ … }}`",
+    ),
+    (lambda c: c.is_("LBRACE") and (not c.before or c.follows("SEP")), _say(_BRACE)),
+    (
+        lambda c: c.is_("LBRACE") and c.follows("STRING"),
+        _say("only names take braces: `method { … }`"),
+    ),
+    (
+        lambda c: c.is_("COLON") and c.accepts("EQUAL", "SEP"),
+        _say("a setting or a column is written `name = value`"),
+    ),
+    (
+        lambda c: c.is_("EQUAL") and c.accepts("COLON"),
+        _say("an arm of a `match` is written `pattern: value`"),
+    ),
+    (
+        lambda c: c.accepted == {"EQUAL"} and c.follows("NAME"),
+        _say("a column is written `name=value`; a new line or a comma separates sources"),
+    ),
+    (
+        lambda c: c.is_("SEP", END) and c.before is not None,
+        lambda c: _line_end_hint(c.token, c.before, c.accepted) if c.before else None,
+    ),
+    (
+        lambda c: c.is_("RSQB") and c.accepts("COLON"),
+        _say("layers are a half-open range: `[0:32]`, `[8:]`, `[:8]`"),
+    ),
+    (lambda c: c.is_("COMMA") and c.accepts("RPAR"), _say("a list takes square brackets")),
+    (
+        lambda c: c.token.text in RESERVED_WORDS and c.accepts("NAME"),
+        _say("`{token}` can't be a name"),
+    ),
+    (
+        lambda c: c.before_text in RESERVED_WORDS and c.is_("EQUAL"),
+        _say("`{before}` can't be a name"),
+    ),
+    (lambda c: c.is_("DOTTED") and c.accepts("NAME"), _say("a new name has no dots")),
+    (
+        lambda c: c.is_("NUMBER") and {"COLON", "STRING"} <= c.accepted,
+        _say("a pattern that isn't a plain word is quoted"),
+    ),
+    (
+        lambda c: (
+            c.is_(*OPERATORS) and not c.accepts(c.token.type) and _expects_expression(c.accepted)
+        ),
+        _say(_LINES),
+    ),
+    (lambda c: c.accepts("SEP", END), lambda c: _crowded_hint(c.token, c.before, c.accepted)),
+    (
+        lambda c: c.is_(*_NAMES) and c.accepts("STRING") and not c.accepts("NUMBER"),
+        _say('quote it: "{token}"'),
+    ),
+)
+
+
 def _hint(tokens: list[Token], index: int, accepted: frozenset[str]) -> str | None:
-    token = tokens[index]
-    before = tokens[index - 1] if index else None
-    after = tokens[index + 1] if index + 1 < len(tokens) else None
-    if accepted >= _STATEMENT_STARTS:
-        return _statement_hint(token, after)
-    if token.type == "LPAR" and before is not None and before.type in _NAMES:
-        return f"methods take braces: `{before.text} {{ … }}`"
-    if token.type == "LBRACE" and (before is None or before.type == "SEP"):
-        return "`{` stands on the line of the name before it"
-    if token.type == "LBRACE" and before is not None and before.type == "STRING":
-        return "only names take braces: `method { … }`"
-    if token.type == "COLON" and accepted & {"EQUAL", "SEP"}:
-        return "a setting or a column is written `name = value`"
-    if token.type == "EQUAL" and "COLON" in accepted:
-        return "an arm of a `match` is written `pattern: value`"
-    if accepted == {"EQUAL"} and before is not None and before.type == "NAME":
-        return "a column is written `name=value`; a new line or a comma separates sources"
-    if token.type in ("SEP", END) and before is not None:
-        return _line_end_hint(token, before, accepted)
-    if token.type == "RSQB" and "COLON" in accepted:
-        return "layers are a half-open range: `[0:32]`, `[8:]`, `[:8]`"
-    if token.type == "COMMA" and "RPAR" in accepted:
-        return "a list takes square brackets"
-    if token.text in RESERVED_WORDS and "NAME" in accepted:
-        return f"`{token.text}` can't be a name"
-    if before is not None and before.text in RESERVED_WORDS and token.type == "EQUAL":
-        return f"`{before.text}` can't be a name"
-    if token.type == "DOTTED" and "NAME" in accepted:
-        return "a new name has no dots"
-    if token.type == "NUMBER" and "COLON" in accepted and "STRING" in accepted:
-        return "a pattern that isn't a plain word is quoted"
-    if token.type in _OPERATORS and token.type not in accepted and _expects_expression(accepted):
-        return "an expression goes on over several lines only inside parentheses"
-    if "SEP" in accepted or END in accepted:
-        return _crowded_hint(token, before, accepted)
-    if token.type in _NAMES and "STRING" in accepted and "NUMBER" not in accepted:
-        return f'quote it: "{token.text}"'
+    case = _Case(tokens, index, accepted)
+    return next((hint(case) for applies, hint in _HINTS if applies(case)), None)
+
+
+def _path_before(case: _Case) -> bool:
+    """Whether the place lies in, or right after, something like `org/name` without its quotes."""
+    near = case.tokens[max(0, case.index - 6) : case.index + 1]
+    return any(
+        slash.type == "SLASH" and name.type in _NAMES and name.span.end == slash.span.start
+        for name, slash in pairwise(near)
+    ) or (case.is_("SLASH") and case.accepts("STRING"))
+
+
+def _call_around(case: _Case) -> str | None:
+    """The name before the parenthesis that the place lies in."""
+    depth = 0
+    for position in range(case.index - 1, 0, -1):
+        kind = case.tokens[position].type
+        depth += (kind == "RPAR") - (kind == "LPAR")
+        if depth < 0:
+            name = case.tokens[position - 1]
+            return name.text if name.type in _NAMES else None
     return None
 
 
 def _statement_hint(token: Token, after: Token | None) -> str:
     if token.type in _NAMES and after is not None and after.type == "EQUAL":
         return f"to name something write `let {token.text} = …`"
-    if token.type in _OPERATORS:
-        return "an expression goes on over several lines only inside parentheses"
+    if token.type in OPERATORS:
+        return _LINES
     if token.type == "LBRACE":
-        return "`{` stands on the line of the name before it"
+        return _BRACE
     if token.type in _NAMES and after is not None and after.type == "LBRACE":
         return f'write `save {token.text} {{ … }} to "PATH"`'
     near = nearest(token.text, STATEMENT_WORDS) if token.type in _NAMES else None
     if near:
         return f"did you mean `{near}`?"
-    return "a statement begins with `let`, `param`, `set`, `save`, `for` or `import`"
+    return "a statement begins with `let`, `param`, `set`, `save`, `for`, `import`, `use` or `def`"
 
 
 def _line_end_hint(token: Token, before: Token, accepted: frozenset[str]) -> str | None:
     if token.text == ",":
         return None
-    if before.type in _OPERATORS:
-        return "an expression goes on over several lines only inside parentheses"
+    if before.type in OPERATORS:
+        return _LINES
     if before.type == "EQUAL" and token.text == "\n":
         return "the value begins on the line of its `=`"
     if "TO" in accepted and "NAME" not in accepted:
         return 'an output is written `save model to "PATH"`'
     if "LBRACE" in accepted:
-        return "`{` stands on the line of the name before it"
+        return _BRACE
     return None
 
 

@@ -6,13 +6,19 @@ import functools
 import re
 
 from .syntax import (
+    Argument,
     Arm,
     Binary,
     Block,
     Boolean,
+    Conditional,
+    Define,
+    Each,
     ExprSyntax,
     For,
+    FunctionCall,
     Import,
+    Interval,
     Let,
     List,
     Match,
@@ -28,13 +34,15 @@ from .syntax import (
     SizeSyntax,
     Slice,
     String,
+    Use,
     Version,
 )
 
 # How tightly an expression binds; one looser than its place needs goes into parentheses.
-SUM, PRODUCT, UNARY, POSTFIX, ATOM = range(1, 6)
+WHOLE, COMPARISON, EXTENT, SUM, PRODUCT, UNARY, POSTFIX, ATOM = range(1, 9)
 DEFAULT_PATH = "./merged"  # where a YAML recipe is saved, for it names no path itself
 
+_BINDING = {"*": PRODUCT, "/": PRODUCT, "+": SUM, "-": SUM}
 _ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
@@ -59,7 +67,11 @@ def number(value: int | float) -> str:
 def binding(expr: ExprSyntax) -> int:
     """How tightly an expression's outermost operator binds."""
     if isinstance(expr, Binary):
-        return PRODUCT if expr.op == "*" else SUM
+        return _BINDING.get(expr.op, COMPARISON)
+    if isinstance(expr, Conditional):
+        return WHOLE
+    if isinstance(expr, Interval):
+        return EXTENT
     if isinstance(expr, Negate) or (isinstance(expr, Number) and repr(expr.value)[0] == "-"):
         return UNARY
     return POSTFIX if isinstance(expr, Slice) else ATOM
@@ -68,7 +80,7 @@ def binding(expr: ExprSyntax) -> int:
 def operand_needs(expr: Binary) -> tuple[int, int]:
     """How tightly the left and the right operand must bind to stand without parentheses."""
     own = binding(expr)
-    return own, own + 1
+    return (EXTENT, EXTENT) if own == COMPARISON else (own, own + 1)
 
 
 def negated_needs(expr: Negate) -> int:
@@ -82,7 +94,7 @@ def one_line(node: object) -> str:
     raise TypeError(f"not a node: {node!r}")
 
 
-def expression(expr: ExprSyntax, need: int = SUM) -> str:
+def expression(expr: ExprSyntax, need: int = WHOLE) -> str:
     """The expression's text on one line, in parentheses where it binds looser than `need`."""
     text = one_line(expr)
     return text if binding(expr) >= need else f"({text})"
@@ -120,7 +132,8 @@ def _(node: List) -> str:
 
 @one_line.register
 def _(node: Pattern) -> str:
-    return quote(node.text) if node.kind == "glob" else node.text
+    text = quote(node.text) if node.kind == "glob" else node.text
+    return f"{text}?" if node.optional else text
 
 
 @one_line.register
@@ -137,6 +150,32 @@ def _(node: Match) -> str:
 def _(node: Binary) -> str:
     left, right = operand_needs(node)
     return f"{expression(node.left, left)} {node.op} {expression(node.right, right)}"
+
+
+@one_line.register
+def _(node: Conditional) -> str:
+    parts = map(one_line, (node.condition, node.chosen, node.other))
+    return "if {} then {} else {}".format(*parts)
+
+
+@one_line.register
+def _(node: Interval) -> str:
+    return f"{expression(node.start, SUM)}..{expression(node.stop, SUM)}"
+
+
+@one_line.register
+def _(node: FunctionCall) -> str:
+    return f"{node.name}({', '.join(map(one_line, node.arguments))})"
+
+
+@one_line.register
+def _(node: Argument) -> str:
+    return one_line(node.value) if node.name is None else f"{node.name} = {one_line(node.value)}"
+
+
+@one_line.register
+def _(node: Each) -> str:
+    return f"{for_head(node)} {braced(map(one_line, node.rows))}"
 
 
 @one_line.register
@@ -187,7 +226,18 @@ def _(node: Set) -> str:
 
 @one_line.register
 def _(node: Import) -> str:
-    return f"import {one_line(node.path)} as {node.alias}"
+    text = import_head(node)
+    return f"{text} {braced(map(one_line, node.settings))}" if node.settings else text
+
+
+@one_line.register
+def _(node: Use) -> str:
+    return f"use {one_line(node.path)}"
+
+
+@one_line.register
+def _(node: Define) -> str:
+    return f"{define_head(node)} = {one_line(node.value)}"
 
 
 @one_line.register
@@ -217,11 +267,35 @@ def save_path(node: Save) -> str:
     return quote(node.path.value if node.path is not None else DEFAULT_PATH)
 
 
-def for_head(node: For) -> str:
-    values = one_line(node.values)
-    if not isinstance(node.values, Name | List):
-        values = f"({values})"
-    return f"for {node.name} in {values}"
+def import_head(node: Import) -> str:
+    return f"import {one_line(node.path)} as {node.alias}"
+
+
+def define_head(node: Define) -> str:
+    taken = (
+        p.name if p.default is None else f"{p.name} = {one_line(p.default)}"
+        for p in node.parameters
+    )
+    return f"def {node.name}({', '.join(taken)})"
+
+
+def for_head(node: For | Each) -> str:
+    values = node.values
+    if isinstance(values, Interval):
+        text = "..".join(_end(end) for end in (values.start, values.stop))
+    elif isinstance(values, Name | List | FunctionCall):
+        text = one_line(values)
+    else:
+        text = f"({one_line(values)})"
+    return f"for {node.name} in {text}"
+
+
+def _end(expr: ExprSyntax) -> str:
+    """An end of a `for`'s range, which a `{` follows."""
+    plain = isinstance(expr, Name | FunctionCall) or (
+        isinstance(expr, Number) and binding(expr) == ATOM
+    )
+    return one_line(expr) if plain else f"({one_line(expr)})"
 
 
 def braced(items: map[str]) -> str:

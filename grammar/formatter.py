@@ -16,10 +16,13 @@ from typing import TypeAlias, TypeVar
 from .expression_text import (
     POSTFIX,
     SUM,
+    WHOLE,
     binding,
     bounds,
+    define_head,
     expression,
     for_head,
+    import_head,
     negated_needs,
     one_line,
     operand_needs,
@@ -27,12 +30,19 @@ from .expression_text import (
     setting_name,
 )
 from .syntax import (
+    Argument,
     Arm,
     Binary,
     Block,
     Comment,
+    Conditional,
+    Define,
+    Each,
     ExprSyntax,
     For,
+    FunctionCall,
+    Import,
+    Interval,
     Let,
     List,
     Match,
@@ -51,7 +61,8 @@ _WIDTH = 100
 _ROW_WIDTH = 120  # rows are a table, which is worth a longer line
 _STEP = "  "
 
-_Item: TypeAlias = Statement | RowSyntax | Setting | Arm | ExprSyntax
+_Item: TypeAlias = Statement | RowSyntax | Setting | Arm | ExprSyntax | Argument
+_Braced: TypeAlias = Block | Match | For | Save | Each | Import
 _ItemT = TypeVar("_ItemT", bound=_Item)
 
 
@@ -179,6 +190,13 @@ class _Formatter:
             return _Line(f"{for_head(node)} {body}", "for")
         if isinstance(node, Save):
             return _Line(self._save(node, indent), "save")
+        if isinstance(node, Import):
+            text = self._with_settings(import_head(node), node, indent)
+            return _Line(text, "other")
+        if isinstance(node, Define):
+            head = define_head(node)
+            value = self.expression(node.value, indent, len(indent) + len(head) + 3)
+            return _Line(f"{head} = {value}", "def")
         if not isinstance(node, Let | Param | Set):
             return _Line(one_line(node), "other")
         kind = type(node).__name__.lower()
@@ -194,7 +212,12 @@ class _Formatter:
         bare = not node.settings and not self.comments_in(*region)
         tail = len(path) if bare else len(path) + 2
         text = "save " + self.expression(node.value, indent, len(indent) + 5, tail) + path
-        if bare:
+        return self._with_settings(text, node, indent)
+
+    def _with_settings(self, text: str, node: Save | Import, indent: str) -> str:
+        """A statement and its settings in braces, if it has any."""
+        region = _body_of(node)
+        if not node.settings and not self.comments_in(*region):
             return text
         inside = ", ".join(map(one_line, node.settings))
         fits = _last_width(text, indent) + len(inside) + 5 <= _WIDTH
@@ -237,7 +260,7 @@ class _Formatter:
         column: int,
         tail: int = 0,
         *,
-        need: int = SUM,
+        need: int = WHOLE,
         in_column: bool = False,
     ) -> str:
         """The text of an expression that begins at `column` (from 0) on a line.
@@ -255,6 +278,16 @@ class _Formatter:
                 return f"{node.name} {self._braced(node.items, _body_of(node), indent, self.item)}"
         elif isinstance(node, Match):
             return f"match {self._braced(node.arms, _body_of(node), indent, self.arm)}"
+        elif isinstance(node, Each):
+            return f"{for_head(node)} {self._braced(node.rows, _body_of(node), indent, self.item)}"
+        elif isinstance(node, FunctionCall) and node.arguments:
+            return self._call(node, indent)
+        elif isinstance(node, Conditional):
+            return self._conditional(node, indent, column, tail)
+        elif isinstance(node, Interval):
+            left = self.expression(node.start, indent, column, need=SUM) + ".."
+            start = _last_width(left, " " * column)
+            return left + self.expression(node.stop, indent, start, tail, need=SUM)
         elif isinstance(node, List) and node.items:
             return self._list(node, indent)
         elif isinstance(node, Binary):
@@ -273,6 +306,24 @@ class _Formatter:
             )
         return flat
 
+    def _conditional(self, node: Conditional, indent: str, column: int, tail: int) -> str:
+        text = ""
+        parts = (("if ", node.condition), (" then ", node.chosen), (" else ", node.other))
+        for word, part in parts:
+            text += word
+            start = _last_width(text, " " * column)
+            text += self.expression(part, indent, start, tail if part is node.other else 0)
+        return text
+
+    def _call(self, node: FunctionCall, indent: str) -> str:
+        inner = indent + _STEP
+        given = []
+        for argument in node.arguments:
+            name = "" if argument.name is None else f"{argument.name} = "
+            value = self.expression(argument.value, inner, len(inner) + len(name), 1)
+            given.append(inner + name + value)
+        return f"{node.name}(\n" + ",\n".join(given) + f"\n{indent})"
+
     def _list(self, node: List, indent: str) -> str:
         inner = indent + _STEP
         items = [self.expression(item, inner, len(inner), 1) for item in node.items]
@@ -285,24 +336,26 @@ def _last_width(text: str, indent: str) -> int:
     return len(last) if line_break else len(indent) + len(text)
 
 
-def _body_of(node: Block | Match | For | Save) -> tuple[int, int]:
+def _body_of(node: _Braced) -> tuple[int, int]:
     """The characters between a node's braces (from some place before the opening one)."""
     if isinstance(node, Block):
         return node.name_span.end, node.span.end
-    if isinstance(node, For):
+    if isinstance(node, For | Each):
         return node.values.span.end, node.span.end
+    if isinstance(node, Import):
+        return node.alias_span.end, node.span.end
     if isinstance(node, Save):
         return (node.path.span.end if node.path else node.span.end), node.span.end
     return node.span.start, node.span.end
 
 
-def _braced_parts(node: object) -> Iterator[Block | Match | For | Save]:
+def _braced_parts(node: object) -> Iterator[_Braced]:
     """Every node in a tree that has a body, outer ones first."""
     if isinstance(node, tuple):
         for item in node:
             yield from _braced_parts(item)
     elif dataclasses.is_dataclass(node):
-        if isinstance(node, Block | Match | For | Save):
+        if isinstance(node, Block | Match | For | Save | Each | Import):
             yield node
         for field in dataclasses.fields(node):
             if field.compare:

@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .diagnostics import Diagnostics, Label, Span
-from .tokens import STATEMENT_WORDS, Token
+from .tokens import COMPARISONS, OPERATORS, STATEMENT_WORDS, Token
 
 CLOSERS = {"LBRACE": "RBRACE", "LPAR": "RPAR", "LSQB": "RSQB"}
 _CLOSING_TEXT = {"RBRACE": "}", "RPAR": ")", "RSQB": "]"}
 _STATEMENT_TYPES = frozenset(word.upper() for word in STATEMENT_WORDS)
-_OPERATORS = frozenset(("PLUS", "MINUS", "STAR"))
+_DEEPENING = OPERATORS | COMPARISONS | {"IF"}
 END = "$END"
 
 # A bracket holds up to five levels of tree (block, row, column, match, arm), an operator one. The
@@ -85,7 +85,7 @@ class _Layout:
         frame = self.stack[-1]
         if frame.first is None:
             frame.first = token.type
-        if token.type in _OPERATORS:
+        if token.type in _DEEPENING:
             self._deepen(1)
         if token.type == "STRING" and token.quiet:
             # An unterminated string has likely swallowed closing brackets.
@@ -162,6 +162,8 @@ class _Layout:
 
     def _begins_statement(self, index: int) -> bool:
         """Whether a reserved word can only be the start of a statement, for it begins a line."""
+        if self.raw[index].type == "FOR" and not self.stack[-1].holds_statements:
+            return False  # rows of a block, or a list
         begins_line = index == 0 or self.raw[index - 1].type == "NEWLINE"
         following = self.raw[index + 1].type if index + 1 < len(self.raw) else "NEWLINE"
         return begins_line and following not in ("EQUAL", "COLON")

@@ -7,7 +7,7 @@ here: that is the compiler's binding phase.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from .diagnostics import Diagnostic, SourceText, Span
 
@@ -63,11 +63,14 @@ class List:
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """`word`: a substring of the tensor's name; `glob`: the whole name; `default`: everything."""
+    """`word`: a substring of the tensor's name; `glob`: whole segments of it (see patterns.py);
+    `default`: everything. optional: written with a `?`, it may match nothing."""
 
     kind: Literal["word", "glob", "default"]
     text: str
     span: Span = _span()
+
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +90,59 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    op: Literal["+", "-", "*"]
+    op: Operator
     left: ExprSyntax
     right: ExprSyntax
     op_span: Span = _span()
+    span: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional:
+    """`if condition then chosen else other`."""
+
+    condition: ExprSyntax
+    chosen: ExprSyntax
+    other: ExprSyntax
+    span: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """`start..stop`: the whole numbers from start to stop, both in it."""
+
+    start: ExprSyntax
+    stop: ExprSyntax
+    span: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """What a function is given: by position, or by name."""
+
+    name: str | None
+    value: ExprSyntax
+    span: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionCall:
+    """`name(arguments)`: a function of the language, or one that `def` makes."""
+
+    name: str
+    arguments: tuple[Argument, ...]
+    name_span: Span = _span()
+    span: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """`for name in values { rows }`: a list of one value a turn, or rows of a block."""
+
+    name: str
+    values: ExprSyntax
+    rows: tuple[RowSyntax, ...]
+    name_span: Span = _span()
     span: Span = _span()
 
 
@@ -151,9 +203,37 @@ class Block:
         return tuple(item for item in self.items if isinstance(item, Setting))
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An expression whose names are looked up in a scope of its own: a row of one turn of a `for`.
+
+    Binding makes it of other nodes; no text has it.
+    """
+
+    node: ExprSyntax
+    scope: Any
+    span: Span = _span()
+
+
 ExprSyntax: TypeAlias = (
-    Number | Boolean | SizeSyntax | String | Name | List | Match | Binary | Negate | Slice | Block
+    Number
+    | Boolean
+    | SizeSyntax
+    | String
+    | Name
+    | List
+    | Match
+    | Binary
+    | Conditional
+    | Interval
+    | FunctionCall
+    | Each
+    | Negate
+    | Slice
+    | Block
+    | Placed
 )
+Operator: TypeAlias = Literal["+", "-", "*", "/", "<", ">", "<=", ">=", "==", "!="]
 
 # Statements -------------------------------------------------------------------------------------
 
@@ -210,13 +290,44 @@ class For:
 
 @dataclass(frozen=True, slots=True)
 class Import:
+    """`import path as alias { settings }`: another recipe, its `param`s given values."""
+
     path: String
     alias: str
+    settings: tuple[Setting, ...]
     alias_span: Span = _span()
     span: Span = _span()
 
 
-Statement: TypeAlias = Version | Let | Param | Set | Save | For | Import
+@dataclass(frozen=True, slots=True)
+class Use:
+    """`use path`: a Python file of merge methods."""
+
+    path: String
+    span: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a function takes: a name, and a default for what may be left out."""
+
+    name: str
+    default: ExprSyntax | None
+    span: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class Define:
+    """`def name(parameters) = value`: a part of a recipe that is used with several values."""
+
+    name: str
+    parameters: tuple[Taken, ...]
+    value: ExprSyntax
+    name_span: Span = _span()
+    span: Span = _span()
+
+
+Statement: TypeAlias = Version | Let | Param | Set | Save | For | Import | Use | Define
 
 
 @dataclass(frozen=True, slots=True)

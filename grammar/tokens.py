@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from .diagnostics import Diagnostics, SourceText, Span
 from .syntax import Comment
 
-STATEMENT_WORDS = ("let", "param", "set", "save", "for", "import")
-RESERVED_WORDS = frozenset((*STATEMENT_WORDS, "match", "true", "false"))
+STATEMENT_WORDS = ("let", "param", "set", "save", "for", "import", "use", "def")
+_EXPRESSION_WORDS = ("match", "if", "then", "else")
+RESERVED_WORDS = frozenset((*STATEMENT_WORDS, *_EXPRESSION_WORDS, "true", "false"))
 _SOFT_WORDS = frozenset(("to", "in", "as", "keep", "mergec"))
 _WORD_TYPES = {
-    **{word: word.upper() for word in (*STATEMENT_WORDS, "match", *_SOFT_WORDS)},
+    **{word: word.upper() for word in (*STATEMENT_WORDS, *_EXPRESSION_WORDS, *_SOFT_WORDS)},
     "true": "BOOLEAN",
     "false": "BOOLEAN",
     "_": "UNDERSCORE",
@@ -36,7 +37,18 @@ _PUNCTUATION = {
     "+": "PLUS",
     "-": "MINUS",
     "*": "STAR",
+    "/": "SLASH",
+    "..": "RANGE",
+    "<": "LESS",
+    ">": "GREATER",
+    "<=": "AT_MOST",
+    ">=": "AT_LEAST",
+    "==": "SAME",
+    "!=": "UNLIKE",
+    "?": "MAYBE",
 }
+OPERATORS = frozenset(("PLUS", "MINUS", "STAR", "SLASH", "RANGE"))
+COMPARISONS = frozenset(("LESS", "GREATER", "AT_MOST", "AT_LEAST", "SAME", "UNLIKE"))
 SIZE_UNITS = {
     "B": 1,
     **{f"{prefix}B": 1000**power for power, prefix in enumerate("KMGT", 1)},
@@ -52,10 +64,12 @@ _TOKEN = re.compile(
       (?P<space>   [ \t\r\ufeff]+ )
     | (?P<newline> \n )
     | (?P<comment> \#[^\n]* )
+    | (?P<slashes> //[^\n]* )
+    | (?P<path>    (?: \.\.?|~ ) / [^\s"',{{}}()\[\]]* )
     | (?P<word>    {DOTTED_NAME.pattern} )
-    | (?P<number>  \.?[0-9] (?: [eE][+-][0-9] | [A-Za-z0-9_.] )* )
+    | (?P<number>  \.?[0-9] (?: [eE][+-][0-9] | \.(?!\.) | [A-Za-z0-9_] )* )
     | (?P<string>  " (?: [^"\\\n] | \\[^\n] )* "? )
-    | (?P<mark>    [{{}}()\[\],:=+\-*] )
+    | (?P<mark>    \.\. | [<>=!]= | [{{}}()\[\],:=+\-*/<>?] )
     | (?P<quoted>  '[^'\n]*' | [‘“„][^’”\n]*[’”] )
     | (?P<junk>    . )
     """,
@@ -122,6 +136,11 @@ class _Lexer:
                 self._comment(text, span)
             elif kind == "string":
                 add(self._string(text, span))
+            elif kind == "path":
+                add(self._path(text, span))
+            elif kind == "slashes":
+                hint = "a comment begins with `#`"
+                self.problems.report("E0102", "unexpected `//`", span, hint=hint)
             elif kind == "number":
                 add(self._number(text, span))
             else:
@@ -171,6 +190,12 @@ class _Lexer:
         if _has_surrogate(value):
             self.problems.report("E0119", "this string isn't valid Unicode", span)
         return value
+
+    def _path(self, text: str, span: Span) -> Token:
+        """A path without quotes: reported, and read as the string that was meant."""
+        hint = f'a path is a string: "{text}"'
+        self.problems.report("E0102", f"unexpected `{text}`", span, hint=hint)
+        return Token("STRING", text, span, text)
 
     def _number(self, text: str, span: Span) -> Token:
         found = _NUMBER.fullmatch(text)
@@ -233,7 +258,7 @@ def _shorten(text: str) -> str:
 def _junk_hint(text: str) -> str | None:
     if text[0] in "'‘’“”„`":
         return 'strings take straight double quotes: "…"'
-    if text in "/@~\\":
+    if text in "@~\\":
         return 'a model reference or a path is a string: "org/name@revision"'
     if text == ";":
         return "statements are separated by a new line or a comma"

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from lark import Transformer, v_args
 
 from .syntax import (
+    Argument,
     Arm,
     Binary,
     Block,
     Boolean,
+    Conditional,
+    Define,
+    Each,
     ExprSyntax,
     For,
+    FunctionCall,
     Import,
+    Interval,
     Let,
     List,
     Match,
     Name,
     Negate,
     Number,
+    Operator,
     Param,
     Pattern,
     RowSyntax,
@@ -31,6 +38,8 @@ from .syntax import (
     Slice,
     Statement,
     String,
+    Taken,
+    Use,
     Version,
 )
 from .tokens import Token
@@ -96,8 +105,38 @@ class TreeBuilder(Transformer[Any, Any]):
     ) -> For:
         return For(name.text, values, body, name.span, word.span.to(close.span))
 
-    def import_file(self, word: Token, path: Token, _as: Token, alias: Token) -> Import:
-        return Import(self.string(path), alias.text, alias.span, word.span.to(alias.span))
+    def import_file(
+        self,
+        word: Token,
+        path: Token,
+        _as: Token,
+        alias: Token,
+        settings: tuple[tuple[Setting, ...], Token] | None,
+    ) -> Import:
+        given, end = settings if settings else ((), alias)
+        span = word.span.to(end.span)
+        return Import(self.string(path), alias.text, given, alias.span, span)
+
+    def use_file(self, word: Token, path: Token) -> Use:
+        return Use(self.string(path), word.span.to(path.span))
+
+    def define(
+        self,
+        word: Token,
+        name: Token,
+        _open: Token,
+        parameters: tuple[Taken, ...] | None,
+        _close: Token,
+        _equal: Token,
+        value: ExprSyntax,
+    ) -> Define:
+        return Define(name.text, parameters or (), value, name.span, word.span.to(value.span))
+
+    def parameters(self, *rest: Any) -> tuple[Taken, ...]:
+        return tuple(x for x in rest if isinstance(x, Taken))
+
+    def taken(self, name: Token, _equal: Token | None, default: ExprSyntax | None) -> Taken:
+        return Taken(name.text, default, name.span)
 
     # Expressions
 
@@ -120,8 +159,48 @@ class TreeBuilder(Transformer[Any, Any]):
         return replace(inner, span=left.span.to(right.span))
 
     def binary(self, left: ExprSyntax, op: Token, right: ExprSyntax) -> Binary:
-        sign = cast(Literal["+", "-", "*"], op.text)
+        sign = cast(Operator, op.text)
         return Binary(sign, left, right, op.span, left.span.to(right.span))
+
+    def conditional(
+        self,
+        word: Token,
+        condition: ExprSyntax,
+        _then: Token,
+        chosen: ExprSyntax,
+        _else: Token,
+        other: ExprSyntax,
+    ) -> Conditional:
+        return Conditional(condition, chosen, other, word.span.to(other.span))
+
+    def interval(self, start: ExprSyntax, _range: Token, stop: ExprSyntax) -> Interval:
+        return Interval(start, stop, start.span.to(stop.span))
+
+    def call(
+        self, name: Token, _open: Token, arguments: tuple[Argument, ...] | None, close: Token
+    ) -> FunctionCall:
+        return FunctionCall(name.text, arguments or (), name.span, name.span.to(close.span))
+
+    def arguments(self, *rest: Any) -> tuple[Argument, ...]:
+        return tuple(x for x in rest if isinstance(x, Argument))
+
+    def argument(self, *parts: Any) -> Argument:
+        if len(parts) == 1:
+            return Argument(None, parts[0], parts[0].span)
+        name, _, value = parts
+        return Argument(name.text, value, name.span.to(value.span))
+
+    def each(
+        self,
+        word: Token,
+        name: Token,
+        _in: Token,
+        values: ExprSyntax,
+        _open: Token,
+        *rest: Any,
+    ) -> Each:
+        rows = tuple(x for x in rest if isinstance(x, RowSyntax))
+        return Each(name.text, values, rows, name.span, word.span.to(rest[-1].span))
 
     def negate(self, minus: Token, operand: ExprSyntax) -> Number | Negate:
         span = minus.span.to(operand.span)
@@ -149,8 +228,9 @@ class TreeBuilder(Transformer[Any, Any]):
         arms = tuple(x for x in rest if isinstance(x, Arm))
         return Match(arms, word.span.to(rest[-1].span))
 
-    def arm(self, pattern: Pattern, _colon: Token, value: ExprSyntax) -> Arm:
-        return Arm(pattern, value, pattern.span.to(value.span))
+    def arm(self, pattern: Pattern, maybe: Token | None, _colon: Token, value: ExprSyntax) -> Arm:
+        asked = replace(pattern, optional=maybe is not None)
+        return Arm(asked, value, pattern.span.to(value.span))
 
     def pattern(self, token: Token) -> Pattern:
         if token.type == "UNDERSCORE":

@@ -17,10 +17,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import count
-from typing import Any, Literal, TypeAlias, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_type_hints
 
 from .parameters import REQUIRED, AtLeast, Parameter, Value, metadata, parameter_of
 from .symbols import Mask, Symbol, Tensor, Trace, Tracer
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 BaseUse: TypeAlias = Literal["required", "optional", "unused", "first"]
 ZERO = -1
@@ -299,17 +302,54 @@ def _python_name(name: str) -> str:
     return "lambda_" if name == "lambda" else name
 
 
-@cache
+ENTRY_POINTS = "mergec.methods"
+"""The group of entry points by which installed packages offer methods."""
+_added: dict[str, Method] = {}
+
+
 def method_names() -> tuple[str, ...]:
-    """The names of all methods, which are the files of `ops/methods`, in alphabetical order."""
-    package = importlib.import_module(f"{__package__}.methods")
-    return tuple(sorted(info.name for info in pkgutil.iter_modules(package.__path__)))
+    """The names of all methods in alphabetical order: built-in, installed, added by recipes."""
+    return tuple(sorted({*_builtin_names(), *_installed(), *_added}))
 
 
-@cache
 def find_method(name: str) -> Method | None:
     """The method of a name, loaded when first asked for."""
-    if name not in method_names():
-        return None
+    if is_builtin(name):
+        return _builtin(name)
+    return _added.get(name) or _load_installed(name)
+
+
+def add_method(method: Method) -> None:
+    """Make a method of a user's known by its name; one of that name is replaced."""
+    _added[method.name] = method
+
+
+def is_builtin(name: str) -> bool:
+    """Whether a method is a file of `ops/methods`."""
+    return name in _builtin_names()
+
+
+@cache
+def _builtin_names() -> frozenset[str]:
+    package = importlib.import_module(f"{__package__}.methods")
+    return frozenset(info.name for info in pkgutil.iter_modules(package.__path__))
+
+
+@cache
+def _builtin(name: str) -> Method:
     found: Method = getattr(importlib.import_module(f"{__package__}.methods.{name}"), name)
     return found
+
+
+@cache
+def _installed() -> Mapping[str, EntryPoint]:
+    from importlib.metadata import entry_points  # costs as much as half of the command's start
+
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+
+
+@cache
+def _load_installed(name: str) -> Method | None:
+    point = _installed().get(name)
+    found = None if point is None else point.load()
+    return found if isinstance(found, Method) else None

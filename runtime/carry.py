@@ -47,6 +47,19 @@ def carry_over(old: Path, new: Path) -> None:
     _move(old, new, _written(old), "")
 
 
+def of_a_model(folder: Path) -> str | None:
+    """A file of a folder that belongs to a model rather than to a person; None if there is none."""
+    patterns = (*_USUAL, "*.bin", "*.pt", "*.pth", "*.gguf", "*.ckpt")
+    names = sorted(os.listdir(folder))
+    return next((n for n in names if any(fnmatchcase(n, pattern) for pattern in patterns)), None)
+
+
+def claim(folder: Path) -> None:
+    """Give a folder of a person's own files a manifest that says so: all are carried over."""
+    manifest = {"format_version": LISTS_ALL_FILES, "files": []}
+    (folder / MANIFEST_NAME).write_text(json.dumps(manifest) + "\n", encoding="utf-8")
+
+
 def _written(old: Path) -> set[str]:
     """What is mergec's in an output, as its manifest says."""
     try:

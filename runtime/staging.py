@@ -21,7 +21,7 @@ from types import TracebackType
 from ..checkpoints.shard_layout import Shard
 from ..compiler.planning.planned_output import PlannedOutput
 from ..grammar.diagnostics import MergecError, ResourceError, RunError, Span
-from .carry import MANIFEST_NAME, carry_over
+from .carry import MANIFEST_NAME, carry_over, claim, of_a_model
 
 __all__ = ["MANIFEST_NAME", "StagedOutput", "check_space"]
 
@@ -209,10 +209,11 @@ class StagedOutput:
             )
         if not self.path.exists():
             return
-        is_folder = self.path.is_dir()
-        if is_folder and ((self.path / MANIFEST_NAME).is_file() or not any(self.path.iterdir())):
-            return
-        what = f"a folder without {MANIFEST_NAME}" if is_folder else "a file"
+        what = "a file"
+        if self.path.is_dir():
+            if (self.path / MANIFEST_NAME).is_file() or not (foreign := of_a_model(self.path)):
+                return  # ours, or empty, or a person's own files, which stay
+            what = f"a folder without {MANIFEST_NAME} that holds {foreign}"
         raise ResourceError.of(
             "E0503",
             f"{self.path} is {what}: mergec only replaces its own outputs",
@@ -223,6 +224,8 @@ class StagedOutput:
     def _swap(self) -> None:
         had_previous = self.path.exists()
         if had_previous:
+            if not (self.path / MANIFEST_NAME).is_file():
+                claim(self.path)
             self.path.rename(self._old)
         try:
             self.folder.rename(self.path)

@@ -44,6 +44,7 @@ HEAVY = {
     "rich",
     "yaml",
     "fcntl",
+    "importlib",  # its metadata
 }
 MAY_HIDE_THEIR_OWN = {"", "cli", "grammar"}
 """Layers whose entry points load their own modules when first used, to start quickly."""

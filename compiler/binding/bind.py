@@ -16,12 +16,13 @@ from ...grammar.diagnostics import Diagnostics, SourceText, Span
 from ...grammar.syntax import For, Let, Recipe, Save, Statement
 from .bound import Bound, BoundExpr, Output, Source, Stage
 from .config_differences import warn_of_differences
+from .method_files import MethodFiles
 from .method_signatures import SIGNATURES
 from .model_references import References, named_models
 from .model_structure import children
 from .modules import Load, Module, load_modules
 from .outputs import Outputs
-from .statements import StatementBinder
+from .statements import Given, StatementBinder
 from .terms import Imported
 
 _NO_OVERRIDES: Mapping[str, str] = {}
@@ -39,13 +40,14 @@ def bind(
     overrides: Mapping[str, str] = _NO_OVERRIDES,
     out: str | None = None,
     load: Load = load_recipe,
+    trust: bool = False,
 ) -> Bound:
     """Resolve everything that a recipe names, and check it; only headers of checkpoints are read.
 
     catalog: opens checkpoints; its folder is what the recipe's paths are relative to.
     overrides: `param`s by name, each a value in the language's syntax.
     out: the output's path; of several outputs the folder that they go into.
-    load: parses an imported recipe.
+    load: parses an imported recipe. trust: run the files of methods that the recipe uses.
     Raises RecipeError with all errors of the recipe, its imports and its checkpoints (E02xx,
     E03xx, E04xx, E06xx).
     """
@@ -54,20 +56,9 @@ def bind(
     catalog.warm(named_models(recipe), prefer_path=is_yaml(recipe.source))
     references = References(catalog, recipe.source, problems)
     outputs = Outputs(problems)
-    imported: dict[Module, Imported] = {}
-    for module in modules:
-        main = module.recipe is recipe
-        binder = StatementBinder(
-            module,
-            imported,
-            references,
-            problems,
-            overrides=overrides if main else _NO_OVERRIDES,
-            outputs=outputs if main else None,
-        )
-        binder.run()
-        imported[module] = Imported(module.recipe.source.name, binder.names)
-    settings = binder.settings.value  # the main recipe is the last
+    files = MethodFiles(references, problems, trust=trust)
+    linker = _Linker(references, files, problems)
+    settings = linker.bind(modules[-1], {}, overrides, outputs).settings.value
     if not outputs and not (problems.errors and _has_save(recipe.statements)):
         _report_no_output(recipe, problems)
     finished = outputs.finish(catalog.recipe_folder, out, settings.dtype)
@@ -77,13 +68,52 @@ def bind(
     sources, stages = _reachable(finished)
     return Bound(
         name=Path(recipe.source.name).name,
-        imports=tuple(m.recipe.source for m in modules if m.recipe is not recipe),
+        imports=(*(m.recipe.source for m in modules if m.recipe is not recipe), *files.texts),
         outputs=finished,
         settings=settings,
         sources=sources,
         stages=stages,
         warnings=(*(w for m in modules for w in m.recipe.warnings), *problems.warnings),
     )
+
+
+class _Linker:
+    """Binds recipes: one that others import once for all values that its `param`s are given."""
+
+    def __init__(self, references: References, files: MethodFiles, problems: Diagnostics):
+        self._references = references
+        self._files = files
+        self._problems = problems
+        self._plain: dict[Module, Imported] = {}
+
+    def bind(
+        self,
+        module: Module,
+        given: Given,
+        overrides: Mapping[str, str],
+        outputs: Outputs | None = None,
+    ) -> StatementBinder:
+        binder = StatementBinder(
+            module,
+            self._imported,
+            self._references,
+            self._files,
+            self._problems,
+            overrides=overrides,
+            outputs=outputs,
+            given=given,
+        )
+        binder.run()
+        return binder
+
+    def _imported(self, module: Module, given: Given, overrides: Mapping[str, str]) -> Imported:
+        if not given and not overrides and module in self._plain:
+            return self._plain[module]
+        names = self.bind(module, given, overrides).names
+        imported = Imported(module.recipe.source.name, names)
+        if not given and not overrides:
+            self._plain[module] = imported
+        return imported
 
 
 def _has_save(statements: Sequence[Statement]) -> bool:

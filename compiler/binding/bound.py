@@ -187,7 +187,8 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class Output:
-    """A `save`: path is absolute; dtype None means the inputs' promoted dtype.
+    """A `save`: path is absolute; dtype None means the inputs' promoted dtype, ByName one's name
+    by tensor.
 
     config: the model whose config.json and small files the output has; None: its base, else its
     first source (see `config_source`).
@@ -195,7 +196,7 @@ class Output:
 
     value: BoundExpr
     path: Path
-    dtype: DType | None
+    dtype: DType | ByName | None
     shard_bytes: int
     license: str | None
     span: Span

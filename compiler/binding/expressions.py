@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from dataclasses import replace
 
-from ...grammar import is_yaml, syntax
+from ...grammar import syntax
 from ...grammar.diagnostics import Diagnostics, Label, did_you_mean
 from ...grammar.patterns import check_pattern
 from ...ops.dtypes import DTYPES
 from .bound import BoundExpr, Choice, Matcher, Sliced
+from .definitions import Function, call
+from .functions_of_values import FUNCTIONS, apply_function
+from .interpolation import interpolate
 from .merge_blocks import Blocks
-from .model_arithmetic import Arithmetic
+from .model_arithmetic import COMPARISONS, Arithmetic
 from .model_references import References
+from .repetition import each_value, interval, listed, unrolled
 from .scope import Scope
-from .terms import ExprKind, Imported, Resolved, Term, Unknown, describe, is_value
+from .terms import ExprKind, Imported, Meaning, Resolved, Term, Unknown, describe, is_value
 
 _DTYPES = frozenset(dtype.name for dtype in DTYPES)
-# Double braces are left alone: they belong to templates, not to us.
-_INTERPOLATED = re.compile(r"(?<!\{)\{([A-Za-z_][A-Za-z0-9_]*)\}(?!\})")
 
 
 class Expressions:
@@ -44,7 +45,7 @@ class Expressions:
         """
         match node:
             case syntax.String():
-                text = self._interpolate(node.value, node)
+                text = self.interpolated(node.value, node)
                 return Unknown(node.span) if text is None else replace(node, value=text)
             case syntax.Name():
                 return self._name(node, words)
@@ -59,9 +60,77 @@ class Expressions:
             case syntax.Slice():
                 return self._slice(node)
             case syntax.Block():
-                return self._blocks.bind(node)
+                return self._block(node)
+            case syntax.Conditional():
+                return self._conditional(node, words)
+            case syntax.Interval():
+                return interval(self, node)
+            case syntax.Each():
+                return each_value(self, node)
+            case syntax.FunctionCall():
+                return self._call(node)
+            case syntax.Placed():
+                return self._in_scope(node, words)
             case _:
                 return node
+
+    def _in_scope(self, node: syntax.Placed, words: Collection[str]) -> Resolved:
+        around, self.scope = self.scope, node.scope
+        value = self.evaluate(node.node, words)
+        self.scope = around
+        return value
+
+    def _block(self, node: syntax.Block) -> Resolved:
+        block, known = unrolled(self, node)
+        return self._blocks.bind(block, counted=known)
+
+    def _conditional(self, node: syntax.Conditional, words: Collection[str]) -> Resolved:
+        condition = self.evaluate(node.condition)
+        holds = condition.value if isinstance(condition, syntax.Boolean) else None
+        if holds is None and not isinstance(condition, Unknown):
+            message = f"a condition is true or false, found {describe(condition)}"
+            self.problems.report("E0204", message, node.condition.span)
+        # Both are looked at, so that mistakes are found; checkpoints are opened of one.
+        opening, results = self.opening, []
+        for part, taken in ((node.chosen, holds), (node.other, holds is False)):
+            self.opening = opening and bool(taken)
+            results.append(self.evaluate(part, words))
+        self.opening = opening
+        if holds is None:
+            return Unknown(node.span)
+        return results[0] if holds else results[1]
+
+    def _call(self, node: syntax.FunctionCall) -> Resolved:
+        found = self.scope.use(node.name)
+        if found is None and "." in node.name:
+            found = self._member(syntax.Name(node.name, node.name_span))
+        if isinstance(found, Function):
+            return call(self, found, node)
+        if isinstance(found, Unknown):
+            return found
+        if found is None and node.name in FUNCTIONS:
+            named = [argument for argument in node.arguments if argument.name is not None]
+            for argument in named:
+                message = f"`{node.name}` takes its arguments by position"
+                self.problems.report("E0221", message, argument.span)
+            given = [self.evaluate(argument.value) for argument in node.arguments]
+            if named:
+                return Unknown(node.span)
+            return apply_function(node.name, given, node.span, self.problems)
+        self._report_no_function(node, found)
+        return Unknown(node.span)
+
+    def _report_no_function(self, node: syntax.FunctionCall, found: Meaning | None) -> None:
+        if found is not None:
+            message = f"`{node.name}` is {describe(found)}, not a function"
+            self.problems.report("E0219", message, node.name_span)
+            return
+        hint = did_you_mean(node.name, (*FUNCTIONS, *self.scope.names()))
+        if self._blocks.is_block(node.name):
+            hint = f"methods take braces: `{node.name} {{ … }}`"
+        self.problems.report(
+            "E0219", f"there is no function `{node.name}`", node.name_span, hint=hint
+        )
 
     def expect(self, node: syntax.ExprSyntax, kinds: tuple[ExprKind, ...], what: str) -> Term:
         """The model or delta that an expression stands for; a string is a model's reference.
@@ -86,40 +155,9 @@ class Expressions:
         """A term's expression with its scale applied."""
         return self._arithmetic.expression(term)
 
-    def as_text(self, value: Resolved | Imported) -> str | None:
-        """A value as `{NAME}` puts it into a string; None if it has no text."""
-        match value:
-            case syntax.Number():
-                return repr(value.value).removesuffix(".0")
-            case syntax.Boolean():
-                return "true" if value.value else "false"
-            case syntax.String() | syntax.Name():
-                return value.value
-            case syntax.SizeSyntax():
-                return value.text
-            case _:
-                return None
-
-    def _interpolate(self, text: str, node: syntax.String | syntax.Pattern) -> str | None:
-        """The text with names in braces replaced; None where one of them has no text."""
-        if "{" not in text or is_yaml(node.span.source):
-            return text
-        texts = {n: self._interpolated(n, node) for n in dict.fromkeys(_INTERPOLATED.findall(text))}
-        if None in texts.values():
-            return None
-        return _INTERPOLATED.sub(lambda found: texts[found[1]] or "", text)
-
-    def _interpolated(self, name: str, node: syntax.String | syntax.Pattern) -> str | None:
-        value = self.scope.use(name)
-        text = None if value is None else self.as_text(value)
-        if value is None:
-            message = f"this string names `{name}` in braces, which isn't defined"
-            hint = did_you_mean(name, self.scope.names())
-            self.problems.report("E0207", message, node.span, hint=hint)
-        elif text is None and not isinstance(value, Unknown):
-            message = f"`{name}` is {describe(value)}, which can't be put into a string"
-            self.problems.report("E0207", message, node.span)
-        return text
+    def interpolated(self, text: str, node: syntax.String | syntax.Pattern) -> str | None:
+        """A text with what stands in braces replaced; None after a report."""
+        return interpolate(self, text, node)
 
     def _name(self, node: syntax.Name, words: Collection[str]) -> Resolved:
         name = node.value
@@ -127,11 +165,12 @@ class Expressions:
             return node
         found = self.scope.use(name)
         if found is None and "." in name:
-            return self._member(node)
-        if isinstance(found, Imported):
-            message = f"`{name}` is an import, not a model or a value"
-            self.problems.report("E0204", message, node.span, hint=f"write `{name}.NAME`")
-            return Unknown(node.span)
+            member = self._member(node)
+            if isinstance(member, Imported | Function):
+                return self._report_meaning(node, member)
+            return member
+        if isinstance(found, Imported | Function):
+            return self._report_meaning(node, found)
         if found is not None:
             return found
         if name in _DTYPES:
@@ -139,7 +178,15 @@ class Expressions:
         self._report_unknown(node, [*self.scope.names(), *words], words)
         return Unknown(node.span)
 
-    def _member(self, node: syntax.Name) -> Resolved:
+    def _report_meaning(self, node: syntax.Name, found: Imported | Function) -> Unknown:
+        hint = f"write `{node.value}.NAME`"
+        if isinstance(found, Function):
+            hint = f"a function is called: `{node.value}(…)`"
+        message = f"`{node.value}` is {describe(found)}, not a model or a value"
+        self.problems.report("E0204", message, node.span, hint=hint)
+        return Unknown(node.span)
+
+    def _member(self, node: syntax.Name) -> Meaning:
         alias, _, member = node.value.partition(".")
         imported = self.scope.use(alias)
         if imported is None:
@@ -152,7 +199,9 @@ class Expressions:
             if member in imported.names:
                 return imported.names[member]
             near = did_you_mean(member, imported.names)
-            message = f"{imported.file} has no `let {member}`"
+            if member.startswith("_"):
+                near = "a name that begins with `_` is known in its own file only"
+            message = f"{imported.file} has no `{member}`"
             self.problems.report("E0202", message, node.span, hint=near)
         return Unknown(node.span)
 
@@ -175,24 +224,15 @@ class Expressions:
         self.problems.report("E0202", f"unknown name `{node.value}`", node.span, hint=hint)
 
     def _list(self, node: syntax.List, words: Collection[str]) -> Resolved:
-        items = []
-        for item in node.items:
-            value = self.evaluate(item, words)
-            if isinstance(value, Term):
-                message = f"a list holds values, found {describe(value)}"
-                self.problems.report("E0204", message, item.span)
-            items.append(value)
-        values = [item for item in items if is_value(item)]
-        if len(values) < len(items):
-            return Unknown(node.span)
-        return replace(node, items=tuple(values))
+        items = [self.evaluate(item, words) for item in node.items]
+        return listed(items, node.span, self.problems)
 
     def _match(self, node: syntax.Match, words: Collection[str]) -> Resolved:
         arms: list[tuple[syntax.Arm, Resolved]] = []
         for arm in node.arms:
             pattern = arm.pattern
             if pattern.kind == "glob":
-                pattern = replace(pattern, text=self._interpolate(pattern.text, pattern) or "*")
+                pattern = replace(pattern, text=self.interpolated(pattern.text, pattern) or "*")
                 if (problem := check_pattern(pattern)) is not None:
                     hint = "`mergec explain E0125` shows what a pattern may hold"
                     self.problems.report("E0125", problem, pattern.span, hint=hint)
@@ -253,15 +293,39 @@ class Expressions:
         spine = [node]
         while isinstance(spine[-1].left, syntax.Binary):
             spine.append(spine[-1].left)
+        if any(self._report_path(step) for step in spine):
+            return Unknown(node.span)
         hyphenated = [step for step in spine if self._is_hyphenated(step)]
         for step in hyphenated:
             self._report_hyphen(step)
         if hyphenated:
             return Unknown(node.span)
-        result = self._operand(spine[-1].left)
+        result = self._side(spine[-1], spine[-1].left)
         for step in reversed(spine):
-            result = self._arithmetic.apply(step, result, self._operand(step.right))
+            result = self._arithmetic.apply(step, result, self._side(step, step.right))
         return result
+
+    def _side(self, step: syntax.Binary, node: syntax.ExprSyntax) -> Resolved:
+        """An operand; only where models may stand is a string one."""
+        return self.evaluate(node) if step.op in COMPARISONS else self._operand(node)
+
+    def _report_path(self, node: syntax.Binary) -> bool:
+        """Whether `org/name` was written without its quotes, which is a division."""
+        left, right = _last(node.left), node.right
+        if not (isinstance(left, syntax.Name) and isinstance(right, syntax.Name)):
+            return False
+        tight = left.span.end == node.op_span.start and right.span.start == node.op_span.end
+        known = left.value in self.scope or right.value in self.scope
+        if node.op != "/" or not tight or known:
+            return False
+        text = f"{left.value}/{right.value}"
+        message, place = (
+            f"unknown names `{left.value}` and `{right.value}`",
+            left.span.to(right.span),
+        )
+        hint = f'a model reference is a string: "{text}"'
+        self.problems.report("E0202", message, place, hint=hint)
+        return True
 
     def _is_hyphenated(self, node: syntax.Binary) -> bool:
         """Whether `dare-ties { … }` was written for `dare_ties { … }`, which is a subtraction."""

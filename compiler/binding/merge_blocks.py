@@ -34,14 +34,20 @@ class Blocks:
     def __init__(self, evaluator: Evaluator, problems: Diagnostics):
         self._evaluator = evaluator
         self._problems = problems
+        self._counted = True
 
-    def bind(self, block: syntax.Block) -> Resolved:
-        """The model or delta that a block makes.
+    def is_block(self, name: str) -> bool:
+        """Whether a name is a method's or another block's."""
+        return name in _SPECIAL or find_method(name) is not None
+
+    def bind(self, block: syntax.Block, *, counted: bool = True) -> Resolved:
+        """The model or delta that a block makes. counted: whether its number of rows is known.
 
         Reports E0201 (no such method), E0208 (not supported yet), E0301 (the number of sources),
         E0216 (a block that is no model), E0303 and E0322 (a base that is missing or not wanted) and
         what ParameterBinder reports.
         """
+        self._counted = counted
         match block.name:
             case "stack":
                 return self._stack(block)
@@ -180,6 +186,8 @@ class Blocks:
     def _check_count(
         self, block: syntax.Block, fewest: int, most: int | None, verb: str, noun: str
     ) -> bool:
+        if not self._counted:
+            return True
         count = len(block.rows)
         extra = most is not None and count > most
         place = block.rows[most].span if extra and most is not None else block.name_span

@@ -11,7 +11,7 @@ import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ...grammar import syntax
 from ...grammar.diagnostics import Diagnostics, Span
@@ -19,7 +19,7 @@ from ...ops import delta_arithmetic as arithmetic
 from ...ops.method import Method
 from .bound import BoundExpr, Merge, MergeInput, Setting
 from .parameter_values import setting_of
-from .terms import Resolved, Term, TermValue, Unknown, describe, map_numbers
+from .terms import ModelList, Resolved, Term, TermValue, Unknown, describe, map_numbers
 
 Real: TypeAlias = int | float
 
@@ -27,8 +27,17 @@ _OPERATORS: dict[str, Callable[[Real, Real], Real]] = {
     "+": operator.add,
     "-": operator.sub,
     "*": operator.mul,
+    "/": operator.truediv,
 }
-_VERBS = {"+": "added to", "-": "subtracted from", "*": "multiplied by"}
+COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt,
+    ">": operator.gt,
+    "<=": operator.le,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
+_VERBS = {"+": "added to", "-": "subtracted from", "*": "multiplied by", "/": "divided by"}
 _AVERAGE = "`linear` averages models; `a + (b - base)` adds to a what b has learned"
 _HINTS = {
     ("+", "model", "model"): _AVERAGE,
@@ -53,6 +62,8 @@ class Arithmetic:
     def negate(self, operand: Resolved, node: syntax.Negate) -> Resolved:
         if isinstance(operand, Unknown):
             return operand
+        if isinstance(operand, ModelList):
+            return self._refuse(f"{describe(operand)} has no negative", node.span)
         if isinstance(operand, Term):
             if operand.kind == "model":
                 message = "a model has no negative"
@@ -69,6 +80,10 @@ class Arithmetic:
         span = node.span
         if isinstance(left, Unknown) or isinstance(right, Unknown):
             return Unknown(span)
+        if node.op in COMPARISONS:
+            return self._compare(node, left, right)
+        if isinstance(left, ModelList) or isinstance(right, ModelList):
+            return self._refuse_kinds(node, left, right)
         if not isinstance(left, Term) and not isinstance(right, Term):
             return self._values(node, left, right)
         if isinstance(left, Term) and isinstance(right, Term):
@@ -80,6 +95,9 @@ class Arithmetic:
                     return self._sum(left, self._negative(right) if minus else right, span)
                 case "+", "delta", "model":
                     return self._sum(right, left, span)
+        elif node.op == "/" and isinstance(right, syntax.Number):
+            if isinstance(left, Term) and left.kind == "delta":
+                return self._divided(left, right, node)
         elif node.op == "*":
             factor, term = (right, left) if isinstance(left, Term) else (left, right)
             if isinstance(term, Term) and term.kind == "delta" and not isinstance(factor, Term):
@@ -93,9 +111,14 @@ class Arithmetic:
         return self._merge(arithmetic.scaled, (term.expr,), term.scale, term.span)
 
     def _values(self, node: syntax.Binary, left: TermValue, right: TermValue) -> Resolved:
+        if node.op == "/" and isinstance(right, syntax.Number) and right.value == 0:
+            return self._refuse_zero(node)
         if isinstance(left, syntax.Number) and isinstance(right, syntax.Number):
             return syntax.Number(_compute(node.op, left.value, right.value), node.span)
         result = None
+        if node.op == "/" and isinstance(right, syntax.Number):
+            divisor = right.value
+            result = map_numbers(left, lambda number: _compute("/", number, divisor))
         if node.op == "*" and isinstance(left, syntax.Number):
             result = _times(right, left.value, node.span)
         elif node.op == "*" and isinstance(right, syntax.Number):
@@ -103,6 +126,27 @@ class Arithmetic:
         if result is None:
             return self._refuse_kinds(node, left, right)
         return replace(result, span=node.span)
+
+    def _compare(self, node: syntax.Binary, left: Resolved, right: Resolved) -> Resolved:
+        plain = (syntax.Number, syntax.Boolean, syntax.String, syntax.Name)
+        if isinstance(left, plain) and isinstance(right, plain):
+            numbers = isinstance(left, syntax.Number) and isinstance(right, syntax.Number)
+            alike = type(left.value) is type(right.value) and node.op in ("==", "!=")
+            if numbers or alike:
+                return syntax.Boolean(COMPARISONS[node.op](left.value, right.value), node.span)
+        message = f"{describe(left)} can't be compared with {describe(right)} by `{node.op}`"
+        return self._refuse(message, node.op_span)
+
+    def _divided(self, term: Term, divisor: syntax.Number, node: syntax.Binary) -> Resolved:
+        if divisor.value == 0:
+            return self._refuse_zero(node)
+        return replace(
+            term, scale=_times(term.scale, 1 / divisor.value, divisor.span), span=node.span
+        )
+
+    def _refuse_zero(self, node: syntax.Binary) -> Unknown:
+        self._problems.report("E0222", "nothing can be divided by 0", node.op_span)
+        return Unknown(node.span)
 
     def _difference(self, left: Term, right: Term, span: Span) -> Term:
         if left.expr is None or right.expr is None:
@@ -153,8 +197,10 @@ class Arithmetic:
     def _refuse_kinds(self, node: syntax.Binary, left: Resolved, right: Resolved) -> Unknown:
         first, second = (t.kind if isinstance(t, Term) else "value" for t in (left, right))
         hint = _HINTS.get((node.op, first, second))
-        if hint is None and node.op != "-":
+        if hint is None and node.op in ("+", "*"):
             hint = _HINTS.get((node.op, second, first))
+        if hint is None and node.op == "/" and second != "value":
+            hint = "a delta is divided by a number: `delta / 2`"
         if node.op == "-" or (node.op == "*" and isinstance(right, Term)):
             left, right = right, left  # `a - b` subtracts b from a
         message = f"{describe(left)} can't be {_VERBS[node.op]} {describe(right)}"

@@ -60,6 +60,10 @@ class References:
         found = (catalog.inputs_within(folder) for catalog in self._catalogs.values())
         return list(dict.fromkeys(reference for references in found for reference in references))
 
+    def folder_of(self, source: SourceText) -> Path:
+        """The folder that the paths in a recipe start from."""
+        return self._catalog_of(source).recipe_folder
+
     def _catalog_of(self, source: SourceText) -> Catalog:
         if source is self._main:
             return self._main_catalog

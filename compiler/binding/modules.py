@@ -127,6 +127,10 @@ def _walk_back(module: Module, statements: Sequence[syntax.Statement], main: boo
             case syntax.For():
                 _walk_back(module, statement.body, main)
                 _need(module, statement.values)
+            case syntax.Define() if statement.name in module.needed:
+                _need(module, statement)
+            case syntax.Import():
+                _need(module, statement.settings)
             case _:
                 pass
 
@@ -149,5 +153,8 @@ def _names_in(node: object) -> Iterator[str]:
             pending += node
         elif isinstance(node, syntax.Name):
             yield node.value
+        elif isinstance(node, syntax.FunctionCall):
+            yield node.name
+            pending += node.arguments
         elif dataclasses.is_dataclass(node):
             pending += [getattr(node, f.name) for f in dataclasses.fields(node) if f.compare]

@@ -10,21 +10,24 @@ from pathlib import Path
 from ...grammar import syntax
 from ...grammar.diagnostics import Diagnostics, Label, Span, did_you_mean
 from ...ops.dtypes import DType
-from .bound import BoundExpr, Output
+from ...ops.parameters import REQUIRED, Parameter
+from .bound import BoundExpr, ByName, Output
 from .expressions import Expressions
+from .parameter_values import setting_of
 from .recipe_settings import FLOATS, float_type, whole_number
 from .terms import Unknown, describe
 
 DEFAULT_SHARD_BYTES = 5_000_000_000
 DEFAULT_PATH = "merged"
 _SETTINGS = ("dtype", "shard", "config", "tokenizer", "chat_template", "license")
+_DTYPE = Parameter("dtype", "choice", False, REQUIRED, choices=FLOATS)
 _TOKENIZER_WORDS = ("union", "base")
 _TOKEN_BLOCKS = ("token", "force")
 
 
 @dataclass(frozen=True)
 class _Asked:
-    dtype: DType | None = None
+    dtype: DType | ByName | None = None
     shard_bytes: int = DEFAULT_SHARD_BYTES
     license: str | None = None
     config: BoundExpr | None = None
@@ -134,20 +137,16 @@ class _SettingsReader:
     def read(self, settings: Sequence[syntax.Setting]) -> _Asked:
         asked = _Asked()
         for setting in settings:
-            value, place = setting.value, setting.value.span
+            value = setting.value
             match setting.name:
                 case "dtype":
-                    found = self._expressions.evaluate(value, FLOATS)
-                    dtype = float_type("dtype", found, place, self._problems)
-                    asked = replace(asked, dtype=dtype)
+                    asked = replace(asked, dtype=self._dtype(value))
                 case "shard":
                     asked = replace(asked, shard_bytes=self._shard(value))
                 case "config":
                     asked = replace(asked, config=self._model(value, "what `config` is taken of"))
                 case "license":
                     asked = replace(asked, license=self._string("license", value))
-                    message = "`license` has no effect yet: no model card is written"
-                    self._problems.report("W0202", message, setting.span)
                 case "tokenizer":
                     self._tokenizer(value)
                     message = "`tokenizer` is not supported yet"
@@ -161,6 +160,14 @@ class _SettingsReader:
                 case _:
                     self._report_unknown("save", setting, _SETTINGS)
         return asked
+
+    def _dtype(self, node: syntax.ExprSyntax) -> DType | ByName | None:
+        """One for all tensors, or by tensor name."""
+        found = self._expressions.evaluate(node, FLOATS)
+        if not isinstance(found, syntax.Match):
+            return float_type("dtype", found, node.span, self._problems)
+        by_name = setting_of(_DTYPE, found, node.span, self._problems)
+        return by_name if isinstance(by_name, ByName) else None
 
     def _model(self, node: syntax.ExprSyntax, what: str) -> BoundExpr | None:
         return self._expressions.expression(self._expressions.expect(node, ("model",), what))

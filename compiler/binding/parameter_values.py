@@ -14,7 +14,7 @@ from ...grammar.diagnostics import Diagnostics, Span, did_you_mean, nearest
 from ...ops.parameters import Parameter
 from ...ops.parameters import Value as Plain
 from .bound import BoundExpr, ByName, Gradient, Matcher, Setting
-from .terms import Resolved, Unknown, describe
+from .terms import Resolved, Unknown, describe, resolved
 
 Evaluate = Callable[[syntax.ExprSyntax, Collection[str]], Resolved]
 
@@ -207,7 +207,7 @@ def setting_of(
         if isinstance(arm.value, syntax.Match):
             problems.report("E0308", "a `match` can't stand inside a `match`", inner)
             continue
-        setting = _gradient(parameter, _resolved(arm.value), inner, problems, steps)
+        setting = _gradient(parameter, resolved(arm.value), inner, problems, steps)
         arms.append((Matcher(arm.pattern), setting))
     return ByName(tuple(arms), value.span)
 
@@ -238,7 +238,7 @@ def _gradient(
             message = f"{describe(item)} can't stand inside a gradient"
             problems.report("E0308", message, inner)
             continue
-        knots.append(_plain(parameter, _resolved(item), inner, problems))
+        knots.append(_plain(parameter, resolved(item), inner, problems))
     return Gradient(tuple(knots))
 
 
@@ -282,9 +282,3 @@ def _within(inner: Span, outer: Span) -> Span:
     """The inner place if it's part of the outer one; a value named by `let` stands elsewhere."""
     part = inner.source is outer.source and outer.start <= inner.start and inner.end <= outer.end
     return inner if part else outer
-
-
-def _resolved(node: syntax.ExprSyntax) -> Resolved:
-    """An item of a resolved value, which is resolved too."""
-    assert not isinstance(node, syntax.Binary | syntax.Negate | syntax.Slice | syntax.Block)
-    return node

@@ -20,7 +20,7 @@ from ...ops.method import Method
 from ...ops.parameters import Parameter, Value
 from .bound import Setting, evaluate
 from .parameter_values import ParameterBinder
-from .terms import Resolved
+from .terms import Resolved, resolved
 
 StateDict = Mapping[str, Any]
 _NOWHERE = Span(SourceText("<python>", ""), 0, 0)
@@ -104,8 +104,7 @@ def _check_patterns(block: syntax.Block, problems: Diagnostics) -> None:
 
 
 def _as_it_is(node: syntax.ExprSyntax, words: object) -> Resolved:
-    assert not isinstance(node, syntax.Binary | syntax.Negate | syntax.Slice | syntax.Block)
-    return node
+    return resolved(node)
 
 
 class _Writer:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from ...grammar import syntax
 from ...grammar.diagnostics import Diagnostics, Label, Span
-from .terms import Imported, Resolved
+from .terms import Meaning
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    value: Resolved | Imported
+    value: Meaning
     span: Span
 
 
@@ -28,9 +28,16 @@ class Elsewhere:
 class Scope:
     """The names of a recipe, or of one turn of a `for` in it (`inner`)."""
 
-    def __init__(self, elsewhere: Mapping[str, Elsewhere], outer: Scope | None = None):
+    def __init__(
+        self,
+        elsewhere: Mapping[str, Elsewhere],
+        outer: Scope | None = None,
+        *,
+        shadows: bool = False,
+    ):
         self._elsewhere = elsewhere
         self._outer = outer
+        self._shadows = shadows
         self._names: dict[str, Definition] = {}
         # By the place of the definition, so that the turns of a loop count as one.
         self._defined: dict[int, tuple[str, Span]] = {} if outer is None else outer._defined
@@ -45,13 +52,17 @@ class Scope:
         return cls(elsewhere)
 
     def inner(self) -> Scope:
-        return Scope(self._elsewhere, self)
+        """The scope of one turn of a `for`."""
+        return Scope(self._elsewhere, self, shadows=self._shadows)
 
-    def define(
-        self, name: str, span: Span, value: Resolved | Imported, problems: Diagnostics
-    ) -> None:
+    def function(self) -> Scope:
+        """The scope of a function's body: what it names doesn't depend on where it is used."""
+        return Scope(self._elsewhere, self, shadows=True)
+
+    def define(self, name: str, span: Span, value: Meaning, problems: Diagnostics) -> None:
         """Give a name its meaning; a name that has one keeps it, which is reported (E0203)."""
-        if (first := self._find(name)) is not None:
+        first = self._names.get(name) if self._shadows else self._find(name)
+        if first is not None:
             problems.report(
                 "E0203",
                 f"`{name}` is already defined",
@@ -63,7 +74,7 @@ class Scope:
         self._names[name] = Definition(value, span)
         self._defined[span.start] = (name, span)
 
-    def use(self, name: str) -> Resolved | Imported | None:
+    def use(self, name: str) -> Meaning | None:
         """What a name stands for; None if it isn't defined (yet)."""
         if (definition := self._find(name)) is None:
             return None
@@ -98,7 +109,7 @@ def _definitions(
 ) -> Iterator[tuple[str, Elsewhere]]:
     for statement in statements:
         match statement:
-            case syntax.Let() | syntax.Param():
+            case syntax.Let() | syntax.Param() | syntax.Define():
                 place = Elsewhere(statement.name_span, statement.span, in_loop)
                 yield statement.name, place
             case syntax.Import():

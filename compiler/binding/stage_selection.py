@@ -4,6 +4,7 @@ core         the stage (or source, or output) of that name
 +core        with all that it is made of
 core+        with all that is made of it
 +core+       both
+cor*         those that a pattern matches, as a quoted one matches tensors' names
 @core        with all that is made of it, and all that any of those is made of
 """
 
@@ -14,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ...grammar.diagnostics import RecipeError, did_you_mean
+from ...grammar.patterns import PatternError, name_test
 from .bound import Bound, BoundExpr, Output, Source, Stage
 from .model_structure import children
 
@@ -56,11 +58,12 @@ def select(bound: Bound, selectors: Sequence[str]) -> frozenset[str]:
     graph = stage_graph(bound)
     found: set[str] = set()
     for selector in selectors:
-        name, up, down, around = _parse(selector, graph)
-        below = {name} | (networkx.descendants(graph, name) if down or around else set())
-        found |= below
-        for end in below if around else [name] if up else []:
-            found |= networkx.ancestors(graph, end)
+        names, up, down, around = _parse(selector, graph)
+        for name in names:
+            below = {name} | (networkx.descendants(graph, name) if down or around else set())
+            found |= below
+            for end in below if around else [name] if up else []:
+                found |= networkx.ancestors(graph, end)
     return frozenset(found)
 
 
@@ -83,8 +86,8 @@ def shown_path(path: str) -> str:
     return relative if relative.startswith(".") else os.path.join(".", relative)
 
 
-def _parse(selector: str, graph: Iterable[str]) -> tuple[str, bool, bool, bool]:
-    """(name, with ancestors, with descendants, `@`)."""
+def _parse(selector: str, graph: Iterable[str]) -> tuple[list[str], bool, bool, bool]:
+    """(names, with ancestors, with descendants, `@`)."""
     around = selector.startswith("@")
     up = selector.startswith("+")
     name = selector[1:] if around or up else selector
@@ -96,13 +99,27 @@ def _parse(selector: str, graph: Iterable[str]) -> tuple[str, bool, bool, bool]:
     known |= {n: n for n in names}
     for wanted in (name, os.path.abspath(name) if name.startswith(".") else name):
         if wanted in known:
-            return known[wanted], up, down, around
+            return [known[wanted]], up, down, around
+    matched = _matched(name, names)
+    if matched:
+        return matched, up, down, around
     listed = ", ".join(names[-_LISTED:])
     raise RecipeError.of(
         "E0220",
         f"`{selector}` selects nothing: there is no stage, source or output `{name}`",
         hint=did_you_mean(name, known) or f"there are {listed}",
     )
+
+
+def _matched(name: str, names: Sequence[str]) -> list[str]:
+    """The names that a quoted pattern matches; none where the name has no sign of one."""
+    if not any(sign in name for sign in "*?{"):
+        return []
+    try:
+        matches = name_test("glob", name)
+    except PatternError as error:
+        raise RecipeError.of("E0220", f"`{name}` selects nothing: {error}") from None
+    return [known for known in names if matches(known)]
 
 
 def _parts(value: BoundExpr) -> list[Stage | Source]:

@@ -2,46 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 from ...grammar import syntax
-from ...grammar.diagnostics import Diagnostics, did_you_mean
+from ...grammar.diagnostics import Diagnostics, Span, did_you_mean
 from .bound import Stage
+from .definitions import define, same_kind
 from .expressions import Expressions
+from .interpolation import as_text
+from .method_files import MethodFiles
 from .model_references import References
 from .modules import Module
 from .outputs import Outputs
 from .overrides import override
 from .recipe_settings import RecipeSettings
+from .repetition import loop_values
 from .scope import Scope
-from .terms import Imported, Resolved, Term, Unknown, describe, is_value
+from .terms import Imported, Meaning, Resolved, Term, Unknown, describe, is_value
+
+Given: TypeAlias = Mapping[str, tuple[Resolved, Span]]
+"""Values for `param`s, each with the place where an import gives it."""
+Link: TypeAlias = Callable[[Module, Given, Mapping[str, str]], Imported]
+_NOTHING: Given = {}
 
 
 class StatementBinder:
     """Binds the statements of one recipe; complaints go to `problems`.
 
-    imported: what the recipes that this one imports define.
-    overrides: texts for `param`s by name.
+    link: binds an imported recipe with values for its `param`s. overrides: texts for `param`s by
+    name, those of imports as `alias.name`. given: values for `param`s, from an importing recipe.
     outputs: where `save`s go; None in an imported recipe, whose `save`s aren't run.
     """
 
     def __init__(
         self,
         module: Module,
-        imported: Mapping[Module, Imported],
+        link: Link,
         references: References,
+        files: MethodFiles,
         problems: Diagnostics,
         *,
         overrides: Mapping[str, str],
         outputs: Outputs | None,
+        given: Given = _NOTHING,
     ):
         self.settings = RecipeSettings(problems)
-        self.names: dict[str, Resolved] = {}
+        self.names: dict[str, Meaning] = {}
         self._module = module
-        self._imported = imported
+        self._link = link
+        self._given = given
         self._problems = problems
         self._overrides = dict(overrides)
         self._outputs = outputs
+        self._files = files
         self._scope = Scope.of(module.recipe.statements)
         self._expressions = Expressions(self._scope, references, problems)
 
@@ -50,14 +64,21 @@ class StatementBinder:
         self._run(self._module.recipe.statements, self._scope, ())
         known = [s.name for s in self._module.recipe.statements if isinstance(s, syntax.Param)]
         for name in self._overrides:
-            if name not in known:
-                hint = did_you_mean(name, known)
-                if hint is None and known:
-                    hint = f"its params: {', '.join(known)}"
-                message = f"{self._module.recipe.source.name} has no `param {name}`"
-                self._problems.report("E0215", message, hint=hint)
+            if "." not in name or name.partition(".")[0] not in self._module.imports:
+                self._check_known(name, known, None)
+        for name, (_, place) in self._given.items():
+            self._check_known(name, known, place)
         if self._outputs is not None:
             self._warn_unused()
+
+    def _check_known(self, name: str, known: Sequence[str], place: Span | None) -> None:
+        if name in known:
+            return
+        hint = did_you_mean(name, known)
+        if hint is None and known:
+            hint = f"its params: {', '.join(known)}"
+        message = f"{self._module.recipe.source.name} has no `param {name}`"
+        self._problems.report("E0215", message, place, hint=hint)
 
     def _run(
         self, statements: Sequence[syntax.Statement], scope: Scope, turn: tuple[str, ...]
@@ -94,6 +115,10 @@ class StatementBinder:
                     self._problems.report("W0202", message, statement.span)
             case syntax.Import():
                 self._import(statement, scope)
+            case syntax.Define():
+                self._define(statement, scope)
+            case syntax.Use():
+                self._use(statement)
             case syntax.Version():
                 pass
 
@@ -112,7 +137,19 @@ class StatementBinder:
             value = self._stage(statement, value, turn)
         scope.define(statement.name, statement.name_span, value, self._problems)
         if not turn:
-            self.names.setdefault(statement.name, value)
+            self._export(statement.name, value)
+
+    def _export(self, name: str, value: Meaning) -> None:
+        if not name.startswith("_"):
+            self.names.setdefault(name, value)
+
+    def _define(self, statement: syntax.Define, scope: Scope) -> None:
+        value = define(self._expressions, statement)
+        scope.define(statement.name, statement.name_span, value, self._problems)
+        self._export(statement.name, value)
+
+    def _use(self, statement: syntax.Use) -> None:
+        self._files.use(statement.path)
 
     def _stage(self, statement: syntax.Let, term: Term, turn: tuple[str, ...]) -> Term:
         """The term under its name. A second name for a stage makes no second stage."""
@@ -135,30 +172,44 @@ class StatementBinder:
         text = self._overrides.get(statement.name)
         if text is not None and is_value(value):
             value = override(statement.name, text, value, self._expressions, self._problems)
+        elif statement.name in self._given:
+            value = self._given_value(statement.name, value)
         scope.define(statement.name, statement.name_span, value, self._problems)
+        self._export(statement.name, value)
+
+    def _given_value(self, name: str, default: Resolved) -> Resolved:
+        value, place = self._given[name]
+        if isinstance(value, Unknown) or isinstance(default, Unknown) or same_kind(default, value):
+            return value
+        message = f"`{name}` must be {describe(default)}, found {describe(value)}"
+        hint = "the default of a `param` fixes its kind"
+        self._problems.report("E0218", message, place, hint=hint)
+        return default
 
     def _import(self, statement: syntax.Import, scope: Scope) -> None:
         module = self._module.imports[statement.alias]
-        value = Imported(statement.path.value, None) if module is None else self._imported[module]
+        given = {
+            setting.name: (self._expressions.evaluate(setting.value), setting.name_span)
+            for setting in statement.settings
+        }
+        prefix = f"{statement.alias}."
+        texts = {
+            name.removeprefix(prefix): text
+            for name, text in self._overrides.items()
+            if name.startswith(prefix)
+        }
+        value = Imported(statement.path.value, None)
+        if module is not None:
+            value = self._link(module, given, texts)
         scope.define(statement.alias, statement.alias_span, value, self._problems)
 
     def _for(self, statement: syntax.For, scope: Scope, turn: tuple[str, ...]) -> None:
-        for number, value in enumerate(self._loop_values(statement)):
+        values = loop_values(self._expressions, statement.values)
+        for number, value in enumerate(values or ()):
             inner = scope.inner()
             inner.define(statement.name, statement.name_span, value, self._problems)
-            label = self._expressions.as_text(value) or str(number)
+            label = as_text(value) or str(number)
             self._run(statement.body, inner, (*turn, f"{statement.name}={label}"))
-
-    def _loop_values(self, statement: syntax.For) -> Sequence[Resolved]:
-        if isinstance(statement.values, syntax.List):  # its items may be models, too
-            return [self._expressions.evaluate(item) for item in statement.values.items]
-        values = self._expressions.evaluate(statement.values)
-        if isinstance(values, syntax.List):
-            return [item for item in values.items if is_value(item)]
-        if not isinstance(values, Unknown):
-            message = f"`for` goes through a list, found {describe(values)}"
-            self._problems.report("E0204", message, statement.values.span)
-        return ()
 
     def _warn_unused(self) -> None:
         for name, span in self._scope.unused():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeGuard
 
 from ...grammar import syntax
 from ...grammar.diagnostics import Span
@@ -49,7 +49,15 @@ class Unknown:
     span: Span
 
 
-Resolved: TypeAlias = TermValue | Term | Unknown
+@dataclass(frozen=True, slots=True)
+class ModelList:
+    """A list that holds models (or deltas), and perhaps values: strings that may be references."""
+
+    items: tuple[Resolved, ...]
+    span: Span
+
+
+Resolved: TypeAlias = TermValue | Term | ModelList | Unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +65,17 @@ class Imported:
     """The names of an imported recipe; None where it couldn't be loaded."""
 
     file: str
-    names: Mapping[str, Resolved] | None
+    names: Mapping[str, Meaning] | None
 
 
-def describe(thing: Resolved | Imported) -> str:
+if TYPE_CHECKING:
+    from .definitions import Function
+
+Meaning: TypeAlias = "Resolved | Imported | Function"
+"""What a name may stand for."""
+
+
+def describe(thing: Meaning) -> str:
     """A thing as a message names it: `a number`, `a model`."""
     if isinstance(thing, Term):
         return f"a {thing.kind}"
@@ -73,7 +88,8 @@ def describe(thing: Resolved | Imported) -> str:
         syntax.List: "a list",
         syntax.Match: "a `match`",
         Imported: "an import",
-    }.get(type(thing), "something else")
+        ModelList: "a list of models",
+    }.get(type(thing), "a function")
 
 
 def map_numbers(value: TermValue, change: Callable[[int | float], int | float]) -> TermValue | None:
@@ -94,6 +110,12 @@ def map_numbers(value: TermValue, change: Callable[[int | float], int | float]) 
             arms.append(syntax.Arm(arm.pattern, changed, arm.span))
         return syntax.Match(tuple(arms), value.span)
     return None
+
+
+def resolved(node: syntax.ExprSyntax) -> TermValue:
+    """An item of a resolved value, which is resolved too."""
+    assert is_value(node)
+    return node
 
 
 def is_value(thing: object) -> TypeGuard[TermValue]:

@@ -6,11 +6,11 @@ A merge of a thousand tensors that all lack something is one problem with a list
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from ...grammar import for_language
+from ...grammar import for_language, is_yaml
 from ...grammar.diagnostics import Diagnostics, Span, nearest
-from ..binding.bound import BoundExpr, ByName, Matcher, Merge, Source, Stage
+from ..binding.bound import BoundExpr, ByName, Choice, Matcher, Merge, Source, Stage
 
 _LISTED = 6
 
@@ -23,7 +23,7 @@ class Findings:
         self._shapes: dict[Merge, list[str]] = defaultdict(list)
         self._differing: dict[Merge, list[str]] = defaultdict(list)
         self._uncovered: dict[tuple[Span, str], list[str]] = defaultdict(list)
-        self._matched: dict[Span, set[Matcher]] = defaultdict(set)
+        self._chosen: dict[Choice, dict[str, int | None]] = {}
         self._tried: dict[ByName, dict[str, int | None]] = {}
 
     def missing(self, merge: Merge, name: str, lacking: Sequence[BoundExpr]) -> None:
@@ -49,9 +49,9 @@ class Findings:
         """A `match` of values was asked for a name, in a model of so many layers."""
         self._tried.setdefault(setting, {})[name] = depth
 
-    def matched(self, span: Span, matcher: Matcher) -> None:
-        """An arm of a `match` of models was taken."""
-        self._matched[span].add(matcher)
+    def chosen(self, choice: Choice, name: str, depth: int | None) -> None:
+        """A `match` of models was asked for a name."""
+        self._chosen.setdefault(choice, {})[name] = depth
 
     def report(self, problems: Diagnostics) -> None:
         """Turn everything found into diagnostics."""
@@ -97,16 +97,32 @@ class Findings:
 
     def _report_unmatched(self, problems: Diagnostics) -> None:
         for setting, names in self._tried.items():
-            for matcher, _ in setting.arms:
-                pattern = matcher.pattern
-                if pattern.kind == "default" or any(matcher.matches(name) for name in names):
-                    continue
-                problems.report(
-                    "W0105",
-                    f"`{pattern.text}` matches none of {len(names)} tensors",
-                    pattern.span,
-                    hint=_nearest_pattern(pattern.text, list(names)),
-                )
+            _report_arms([matcher for matcher, _ in setting.arms], names, problems)
+        for choice, names in self._chosen.items():
+            _report_arms([matcher for matcher, _ in choice.arms], names, problems)
+
+
+def _report_arms(
+    matchers: Sequence[Matcher], names: Mapping[str, int | None], problems: Diagnostics
+) -> None:
+    """Reports arms that match no tensor, and in a `.merge` recipe those that earlier ones hide."""
+    left = dict(names)
+    for matcher in matchers:
+        pattern = matcher.pattern
+        yaml = is_yaml(pattern.span.source)
+        matched = {name for name, depth in names.items() if matcher.matches(name, depth)}
+        if matched and not matched & left.keys() and not yaml and pattern.kind != "default":
+            message = f"`{pattern.text}` is never reached: earlier arms match all of its tensors"
+            problems.report("W0303", message, pattern.span, hint="move it up, or remove it")
+        left = {name: depth for name, depth in left.items() if name not in matched}
+        if matched or pattern.optional or pattern.kind == "default":
+            continue
+        problems.report(
+            "W0105" if yaml else "E0328",
+            f"`{pattern.text}` matches none of {len(names)} tensors",
+            pattern.span,
+            hint=_nearest_pattern(pattern.text, list(names)),
+        )
 
 
 def _nearest_pattern(text: str, names: Sequence[str]) -> str | None:

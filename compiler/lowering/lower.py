@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from ...checkpoints.tied_head import tied_embedding
 from ...grammar.diagnostics import Diagnostics
-from ...ops.dtypes import BY_NAME, promote
+from ...ops.dtypes import BY_NAME, DType, promote
 from ...ops.method import Call
 from ...ops.parameters import Value
 from ..binding.bound import (
@@ -84,9 +84,17 @@ class _Lowering:
                 continue
             kind = self.graph.nodes[value].type
             dtype = kind.dtype
-            if output.dtype is not None and dtype.is_float:
-                dtype = output.dtype
+            if dtype.is_float:
+                dtype = self._saved_as(output, name) or dtype
             self.graph.write(number, name, value, dtype, origin)
+
+    def _saved_as(self, output: Output, name: str) -> DType | None:
+        """The dtype that a `save` asks for a tensor."""
+        if not isinstance(output.dtype, ByName):
+            return output.dtype
+        depth = self._depth(output.value, name)
+        self.findings.tried(output.dtype, name, depth)
+        return BY_NAME[str(evaluate(output.dtype, name, 0.0, depth))]
 
     def tensor(self, expr: BoundExpr, name: str, outer: str) -> int | None:
         """The node of an expression's tensor, or None if it has none of that name.
@@ -111,9 +119,10 @@ class _Lowering:
             case Stack():
                 return self._stacked(expr, name, outer)
             case Choice():
+                depth = self._depth(expr, outer)
+                self.findings.chosen(expr, outer, depth)
                 for matcher, value in expr.arms:
-                    if matcher.matches(outer, self._depth(expr, outer)):
-                        self.findings.matched(expr.span, matcher)
+                    if matcher.matches(outer, depth):
                         return self.tensor(value, name, outer)
                 self.findings.uncovered(expr.span, "a model", outer)
                 return None

@@ -20,7 +20,7 @@ from ...checkpoints.shard_layout import Layout, plan_layout
 from ...checkpoints.small_files import readable_sidecars
 from ...grammar.diagnostics import CheckpointError, SourceText
 from ...ops.dtypes import DType
-from ..binding.bound import Bound, Output, Source
+from ..binding.bound import Bound, ByName, Output, Source
 from ..binding.model_structure import Structures, config_source, sources_of
 from ..binding.stage_selection import output_name
 from ..graph.graph import Graph, Write
@@ -70,10 +70,27 @@ def _planned(
         files=tuple(_small_files(output, structures, tensors, layout)),
         facts=facts
         | {
+            "save": _save(output),
             "sources": [_source(source) for source in sources_of(output.value)],
             "tensors": len(layout.slots),
         },
     )
+
+
+def _save(output: Output) -> dict[str, Any]:
+    """What the `save` asked for."""
+    return {
+        "dtype": _dtype_asked(output.dtype),
+        "shard_bytes": output.shard_bytes,
+        "config": config_source(output).reference,
+        "license": output.license,
+    }
+
+
+def _dtype_asked(dtype: DType | ByName | None) -> str | dict[str, Any] | None:
+    if isinstance(dtype, ByName):
+        return {matcher.pattern.text: value for matcher, value in dtype.arms}
+    return None if dtype is None else dtype.name
 
 
 def _small_files(

@@ -11,7 +11,7 @@ CODES = (
         "The text can't go on in this way: the message says what may stand at this place.",
         "Items are separated by a new line or a comma; an expression goes on over several lines "
         "only inside parentheses or brackets.",
-        'save slerp ( "a/one", "b/two", t = 0.5 ) to "./out"',
+        'save slerp { "a/one", "b/two", t = } to "./out"',
         'save slerp { "a/one", "b/two", t = 0.5 } to "./out"',
     ),
     Code(
@@ -219,6 +219,15 @@ CODES = (
         "Write the signs that should mean themselves with two backslashes before them.",
         'save slerp { "a/one", "b/two", t = match { "layers.{0..": 0, _: 1 } } to "./out"',
         'save slerp { "a/one", "b/two", t = match { "layers.{0..3}": 0, _: 1 } } to "./out"',
+    ),
+    Code(
+        "E0126",
+        "a `for` that isn't a list, and not rows either",
+        "Where a value stands, a `for` makes a list of the one value in its braces; in a block it "
+        "makes the rows in its braces, each with its own columns.",
+        "Write one value, or rows with their columns inside the braces.",
+        'save linear { for m in ["a/one", "b/two"] { m } weight=1 } to "./out"',
+        'save linear { for m in ["a/one", "b/two"] { m weight=1 } } to "./out"',
     ),
     Code(
         "W0105",

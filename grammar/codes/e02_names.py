@@ -143,11 +143,65 @@ CODES = (
         "Give a value of that kind.",
     ),
     Code(
+        "E0219",
+        "no function of that name",
+        "`name(…)` calls `len`, `min`, `max`, `round`, `abs`, or what a `def` has named.",
+        "Merge methods take braces.",
+        'save slerp("a/one", "b/two", t = 0.5) to "./out"',
+        'save slerp { "a/one", "b/two", t = 0.5 } to "./out"',
+    ),
+    Code(
         "E0220",
         "a selector that means nothing",
         "`--select` takes names of stages, sources and outputs, with `+` before or after them, "
         "and `@` before.",
         "The hint lists the names.",
+    ),
+    Code(
+        "E0221",
+        "arguments that a function doesn't take",
+        "Arguments are given in the order of the parameters, or by name; those with a default may "
+        "be left out.",
+        "The hint shows how the function is defined.",
+        'def half(a, b) = slerp { a, b, t = 0.5 }\nsave half("a/one") to "./out"',
+        'def half(a, b) = slerp { a, b, t = 0.5 }\nsave half("a/one", "b/two") to "./out"',
+    ),
+    Code(
+        "E0222",
+        "a division by 0",
+        "It has no result.",
+        "Correct the divisor.",
+        'param n = 0\nsave slerp { "a/one", "b/two", t = 1 / n } to "./out"',
+        'param n = 2\nsave slerp { "a/one", "b/two", t = 1 / n } to "./out"',
+    ),
+    Code(
+        "E0223",
+        "a range of too many numbers",
+        "What a recipe does is written out when it is compiled.",
+        "Make it shorter.",
+        'for i in 0..1000000 { save "a/one" to "./out-{i}" }',
+        'for i in 0..1 { save "a/one" to "./out-{i}" }',
+    ),
+    Code(
+        "E0224",
+        "a method of a built-in method's name",
+        "A recipe must mean the same wherever it is read.",
+        "Give it another name.",
+    ),
+    Code(
+        "E0225",
+        "a file of methods that can't be loaded",
+        "`use` names a Python file in which `@mergec.method()` makes functions merge methods.",
+        "The message says what Python has met.",
+        'use "nowhere.py"\nsave "a/one" to "./out"',
+        'save "a/one" to "./out"',
+    ),
+    Code(
+        "E0226",
+        "a file of methods that isn't trusted",
+        "It is code, which could do anything, and a recipe alone may not run code.",
+        "Look at it, then give `--trust` (in Python `trust=True`), once for each version of the "
+        "file.",
     ),
     Code(
         "W0201",

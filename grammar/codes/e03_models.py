@@ -204,6 +204,13 @@ CODES = (
         "Give `model.state_dict()`, or what `safetensors.torch.load_file` returns.",
     ),
     Code(
+        "E0328",
+        "an arm that matches no tensor",
+        "Its value is used for nothing, most likely since the pattern is misspelt.",
+        "Correct the pattern (`mergec inspect MODEL` lists a model's tensors), or allow it with a "
+        "`?` after it: `experts?: 0.5`.",
+    ),
+    Code(
         "W0301",
         "the configs of the inputs differ",
         "What a config says of rotary embeddings, norms, heads or the vocabulary belongs to the "
@@ -220,5 +227,12 @@ CODES = (
         "merge_method: slerp\nbase_model: b/two\nmodels: [{model: a/one}, {model: b/two}]\n"
         "parameters: {t: 0.3}",
         "yaml",
+    ),
+    Code(
+        "W0303",
+        "an arm that is never reached",
+        "The first arm that matches a tensor gives its value, and earlier arms match all the "
+        "tensors of this one.",
+        "Put the narrower pattern first.",
     ),
 )

@@ -12,7 +12,17 @@ import torch
 from mergec import errors
 from safetensors.torch import save_file
 
-PUBLIC = {"Plan", "Progress", "Report", "__version__", "compile", "errors", "merge", "run"}
+PUBLIC = {
+    "Plan",
+    "Progress",
+    "Report",
+    "__version__",
+    "compile",
+    "errors",
+    "merge",
+    "method",
+    "run",
+}
 ERRORS = {
     "CheckpointError",
     "Diagnostic",

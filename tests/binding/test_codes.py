@@ -31,6 +31,8 @@ FOUND_IN_SEVERAL = {
     "E0208": "blocks, outputs",
     "E0210": "`set`, `save`",
     "E0211": "`set`, `save`",
+    "E0218": "params, functions",
+    "E0221": "the language's functions, a recipe's",
     "E0301": "recipes, `mergec.merge`",
     "E0302": "recipes, `mergec.merge`",
     "E0303": "each front end, `mergec.merge`",

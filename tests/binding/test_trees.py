@@ -153,7 +153,7 @@ for t in [0.1, 0.50, 1.0, 1e-5, 2] {
 }
 """)
     assert [output.path.name for output in bound.outputs] == [
-        "t-0.1", "t-0.5", "t-1", "t-1e-05", "t-2",
+        "t-0.1", "t-0.5", "t-1", "t-1e-5", "t-2",
     ]  # fmt: skip
     cores = {id(o.value.rows[0].value) for o in bound.outputs if isinstance(o.value, Merge)}
     assert len(cores) == 1

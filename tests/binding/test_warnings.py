@@ -14,7 +14,6 @@ FILES = {"/recipes/other.merge": 'set seed = 3\nlet x = "a"'}
     ("text", "place", "words"),
     [
         ('let x = "a" keep\nsave x to "./o"', "/recipes/recipe.merge:1:1", "`keep` of `x`"),
-        ('save "a" to "./o" { license = "mit" }', "/recipes/recipe.merge:1:21", "`license` has no"),
         (
             'set seed = 4\nimport "other.merge" as o\nsave o.x to "./o"',
             "/recipes/other.merge:1:1",

@@ -111,10 +111,24 @@ def test_refuses_a_folder_that_became_somebody_elses_meanwhile(tmp_path: Path) -
     with StagedOutput(tmp_path / "out") as output:
         output.write_file("mergec.json", b"{}")
         (tmp_path / "out").mkdir()
-        (tmp_path / "out" / "notes").touch()
+        (tmp_path / "out" / "pytorch_model.bin").touch()
         with pytest.raises(ResourceError, match="E0503"):
             output.commit()
-    assert names(tmp_path / "out") == ["notes"]
+    assert names(tmp_path / "out") == ["pytorch_model.bin"]
+    assert names(tmp_path) == ["out"]
+
+
+def test_a_folder_of_a_person_s_own_files_is_taken_and_they_stay(tmp_path: Path) -> None:
+    (tmp_path / "out" / "plots").mkdir(parents=True)
+    (tmp_path / "out" / "plots" / "loss.png").write_text("picture")
+    (tmp_path / "out" / "notes.md").write_text("mine")
+    with StagedOutput(tmp_path / "out") as output:
+        output.write_file("mergec.json", b'{"format_version": 2, "files": []}')
+        output.write_file("config.json", b"{}")
+        output.commit()
+    assert names(tmp_path / "out") == ["config.json", "mergec.json", "notes.md", "plots"]
+    assert (tmp_path / "out" / "notes.md").read_text() == "mine"
+    assert (tmp_path / "out" / "plots" / "loss.png").read_text() == "picture"
     assert names(tmp_path) == ["out"]
 
 

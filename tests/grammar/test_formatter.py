@@ -10,12 +10,18 @@ from hypothesis import strategies as st
 from mergec.grammar import Recipe, SourceText, format_recipe, parse_text
 from mergec.grammar.diagnostics import Span
 from mergec.grammar.syntax import (
+    Argument,
     Arm,
     Binary,
     Block,
     Boolean,
+    Conditional,
+    Define,
+    Each,
     For,
+    FunctionCall,
     Import,
+    Interval,
     Let,
     List,
     Match,
@@ -31,7 +37,10 @@ from mergec.grammar.syntax import (
     SizeSyntax,
     Slice,
     String,
+    Taken,
+    Use,
 )
+from mergec.grammar.tokens import RESERVED_WORDS
 
 RECIPES = sorted((Path(__file__).parent / "recipes").glob("*.merge"))
 
@@ -150,10 +159,7 @@ def test_comments_anywhere_are_kept(path: Path) -> None:
 
 _NOWHERE = Span(SourceText("<none>", ""), 0, 0)
 _names = st.from_regex(r"[a-z][a-z_0-9]{0,7}", fullmatch=True).filter(
-    lambda word: (
-        word not in {"let", "param", "set", "save", "for", "import", "match"}
-        and word not in {"true", "false"}
-    )
+    lambda word: word not in RESERVED_WORDS
 )
 _texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 _numbers = st.one_of(
@@ -196,6 +202,13 @@ def _matches(values):
     return st.tuples(arms, last).map(lambda x: Match((*x[0], x[1]), _NOWHERE))
 
 
+OPERATORS = ("+", "-", "*", "/", "<", ">", "<=", ">=", "==", "!=")
+
+
+def _arguments(values):
+    return st.builds(Argument, st.one_of(st.none(), _names), values, st.just(_NOWHERE))
+
+
 def _rows(values):
     return st.builds(RowSyntax, values, _tuples(_settings(values)).map(_unique), st.just(_NOWHERE))
 
@@ -207,7 +220,11 @@ def _grown(values):
     return st.one_of(
         st.builds(List, _tuples(values), here),
         _matches(values),
-        st.builds(Binary, st.sampled_from("+-*"), values, values, here, here),
+        st.builds(Binary, st.sampled_from(OPERATORS), values, values, here, here),
+        st.builds(Conditional, values, values, values, here),
+        st.builds(Interval, values, values, here),
+        st.builds(FunctionCall, _names, _tuples(_arguments(values)), here, here),
+        st.builds(Each, _names, values, _tuples(_rows(values)), here, here),
         st.builds(Negate, values, here),
         st.builds(Slice, values, bound, bound, here),
         st.builds(Block, _names, items, here, here),
@@ -220,7 +237,23 @@ _simple = st.one_of(
     st.builds(Let, _names, _values, st.booleans(), _here, _here),
     st.builds(Param, _names, _values, _here, _here),
     st.builds(Set, _names, _values, _here, _here),
-    st.builds(Import, st.builds(String, _texts, _here), _names, _here, _here),
+    st.builds(
+        Import,
+        st.builds(String, _texts, _here),
+        _names,
+        _tuples(_settings(_values)).map(_unique),
+        _here,
+        _here,
+    ),
+    st.builds(Use, st.builds(String, _texts, _here), _here),
+    st.builds(
+        Define,
+        _names,
+        _tuples(st.builds(Taken, _names, st.one_of(st.none(), _values), _here)),
+        _values,
+        _here,
+        _here,
+    ),
     st.builds(
         Save,
         _values,

@@ -7,7 +7,8 @@ from mergec.grammar import RecipeError, SourceText, parse_text
 
 CASES = [
     # E0101: a token that doesn't fit
-    ("let x = slerp(a, b)", "E0101", 1, 14, "methods take braces: `slerp { … }`"),
+    ("let x = slerp(a, t = 1\nlet y = 2", "E0105", 1, 14, "never closed"),
+    ("let x = slerp(a, match: 1)", "E0101", 1, 23, "methods take braces: `slerp { … }`"),
     ("let x = slerp { a b }", "E0101", 1, 21, "a column is written `name=value`"),
     ("let x = slerp { a, t 0.5 }", "E0101", 1, 22, "did you mean `t = 0.5`?"),
     ("let x = slerp { a, , b }", "E0101", 1, 20, "expected an expression or `}`, found `,`"),
@@ -44,7 +45,9 @@ CASES = [
     # E0102: characters
     ("let x = 'abc'", "E0102", 1, 9, "straight double quotes"),
     ("let x = “abc”", "E0102", 1, 9, "straight double quotes"),
-    ("let x = org/name", "E0102", 1, 12, 'a string: "org/name@revision"'),
+    ('save ./out to "b"', "E0102", 1, 6, 'a path is a string: "./out"'),
+    ("let x = org/name@main", "E0102", 1, 17, 'a string: "org/name@revision"'),
+    ("let x = 1 // why", "E0102", 1, 11, "a comment begins with `#`"),
     ("let x = a; b", "E0102", 1, 10, "separated by a new line or a comma"),
     ("let\u00a0x = 1", "E0102", 1, 4, "no-break space"),
     ("let x = $$$", "E0102", 1, 9, "unexpected `$`"),
