@@ -8,6 +8,9 @@ from dataclasses import replace
 from ..grammar.syntax import (
     Binary,
     Block,
+    Conditional,
+    Define,
+    Each,
     ExprSyntax,
     For,
     Let,
@@ -39,6 +42,8 @@ def _statement(node: Statement, change: Change) -> Statement:
             return replace(node, value=_model(node.value, change), settings=settings)
         case For():
             return replace(node, body=tuple(_statement(s, change) for s in node.body))
+        case Define():
+            return replace(node, value=_model(node.value, change))
         case _:
             return node
 
@@ -55,6 +60,12 @@ def _model(node: ExprSyntax, change: Change) -> ExprSyntax:
         case Match():
             arms = (replace(arm, value=_model(arm.value, change)) for arm in node.arms)
             return replace(node, arms=tuple(arms))
+        case Conditional():
+            chosen, other = _model(node.chosen, change), _model(node.other, change)
+            return replace(node, chosen=chosen, other=other)
+        case Each():
+            rows = tuple(replace(row, value=_model(row.value, change)) for row in node.rows)
+            return replace(node, rows=rows)
         case Block():
             return replace(node, items=tuple(_item(item, change) for item in node.items))
         case _:

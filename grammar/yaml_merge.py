@@ -17,12 +17,18 @@ from .signature import Signature, Signatures
 from .syntax import Block, ExprSyntax, Number, RowSyntax, Setting, Slice
 from .yaml_models import ModelReader
 from .yaml_nodes import Field, YamlReader, is_null
-from .yaml_parameters import MERGEKIT_PARAMETERS, Level, ParameterReader
+from .yaml_parameters import MERGEKIT_KEYS, MERGEKIT_PARAMETERS, Level, ParameterReader
 
 _BODIES = ("models", "slices", "modules")
-_UNDER_PARAMETERS: dict[str, str | None] = dict.fromkeys(
-    sorted(MERGEKIT_PARAMETERS), "parameters stand under `parameters`"
-)
+IDLE: Mapping[str, str | None] = {
+    **dict.fromkeys(sorted(MERGEKIT_PARAMETERS), "parameters stand under `parameters`"),
+    **dict.fromkeys(MERGEKIT_KEYS, None),
+    "revision": "a revision is written `org/name@revision`",
+    "layer_range": "`models` merges whole models, `slices` ranges of their layers",
+    "random_seed": "`set seed = …` in a .merge recipe sets it",
+}
+"""What does nothing where it isn't known, though mergekit's users write it there."""
+
 _BODY_HINT = "`models` merges whole models, `slices` ranges of their layers"
 
 
@@ -151,7 +157,7 @@ class _MergeReader:
             self.reader.complain(field.value, "`modules` must have exactly one module here")
             return None
         keys = ("models", "slices", "parameters")
-        fields = self.reader.fields(modules[0].value, "a module", keys)
+        fields = self.reader.fields(modules[0].value, "a module", keys, IDLE)
         if not isinstance(modules[0].value, yaml.MappingNode):
             return None
         own = self.parameters.level(fields.get("parameters"))
@@ -162,8 +168,7 @@ class _MergeReader:
     def _whole_models(self, field: Field, base: _Base | None, levels: list[Level]) -> Block | None:
         sources = []
         for item in self.reader.items(field):
-            idle = {"layer_range": "`models` merges whole models, `slices` ranges of their layers"}
-            fields = self._source_fields(item, ("model", "parameters"), idle)
+            fields = self._source_fields(item, ("model", "parameters"))
             source = self._source(fields, item, None, levels) if fields else None
             if source is not None:
                 sources.append(source)
@@ -177,10 +182,8 @@ class _MergeReader:
             sources.append(_Source(base.model, row))
         return self._merge(sources, base, levels, self._span_of(field))
 
-    def _source_fields(
-        self, item: yaml.Node, keys: tuple[str, ...], idle: Mapping[str, str | None] = {}
-    ) -> dict[str, Field]:
-        fields = self.reader.fields(item, "a source", keys, {**_UNDER_PARAMETERS, **idle})
+    def _source_fields(self, item: yaml.Node, keys: tuple[str, ...]) -> dict[str, Field]:
+        fields = self.reader.fields(item, "a source", keys, IDLE)
         if "model" not in fields and isinstance(item, yaml.MappingNode):
             self.reader.complain(item, "a source needs a `model`")
             return {}
@@ -218,7 +221,7 @@ class _MergeReader:
 
     def _slice(self, item: yaml.Node, base: _Base | None, levels: list[Level]) -> RowSyntax | None:
         keys = ("sources", "base_model", "parameters")
-        fields = self.reader.fields(item, "a slice", keys, _UNDER_PARAMETERS)
+        fields = self.reader.fields(item, "a slice", keys, IDLE)
         if "sources" not in fields:
             if isinstance(item, yaml.MappingNode):
                 self.reader.complain(item, "a slice needs `sources`")

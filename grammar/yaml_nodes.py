@@ -120,7 +120,7 @@ class YamlReader:
         known: Collection[str] | None = None,
         idle: Mapping[str, str | None] = _NONE_IDLE,
     ) -> dict[str, Field]:
-        """A mapping's fields by key. Unknown and repeated keys are reported and left out.
+        """A mapping's fields by key. Unknown keys are reported and left out.
 
         what: what the mapping is, in a message: "a recipe", "a slice".
         idle: keys that mergekit's users write here though they do nothing, with a hint for each.
@@ -179,17 +179,19 @@ class YamlReader:
                         added += self._all_fields(target, merged)
             elif not isinstance(key, yaml.ScalarNode):
                 self.complain(key, "a key must be a plain word")
-            elif key.value in own:
-                first = own[key.value].key_span
-                self.problems.report(
-                    "E0112",
-                    f"`{key.value}` is given twice",
-                    self.span(key),
-                    related=(Label(first, "first given here"),),
-                )
             else:
+                if key.value in own:
+                    self._report_repeated(key, own[key.value].key_span)
                 own[key.value] = Field(key.value, self.span(key), value)
         return [*own.values(), *(field for field in added if field.key not in own)]
+
+    def _report_repeated(self, key: yaml.ScalarNode, first: Span) -> None:
+        self.problems.report(
+            "W0110",
+            f"`{key.value}` is given twice: the last one counts",
+            self.span(key),
+            related=(Label(first, "this one has no effect"),),
+        )
 
     def items(self, field: Field) -> list[yaml.Node]:
         """The items of a field that must be a list with at least one item."""

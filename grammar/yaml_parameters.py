@@ -32,6 +32,8 @@ _RESCALE = {True: "l1", False: "none"}
 # It takes these for booleans, as pydantic does, in any case of letters.
 _WORDS = (("0", "off", "f", "false", "n", "no"), ("1", "on", "t", "true", "y", "yes"))
 _TRUTH = {word: bool(truth) for truth, words in enumerate(_WORDS) for word in words}
+# Filters that match in nearly every model. Others may match nothing, which isn't an error in YAML.
+_USUAL = frozenset(("self_attn", "mlp"))
 _PERCENT = 2  # a density from here on was likely meant in percent, and is refused
 # What its methods take, or took once: a recipe may give any of them to any method.
 MERGEKIT_PARAMETERS = frozenset(
@@ -51,6 +53,14 @@ MERGEKIT_PARAMETERS = frozenset(
         *("swapping", "diagonal_offset", "invert_offset", "random_p", "random_c", "randomize"),
         *("consensus_method", "sparsify_method", "default_lambda", "cov_weights"),
     )
+)
+
+
+# Its keys, which do nothing on another level than their own.
+MERGEKIT_KEYS = (
+    *("merge_method", "base_model", "dtype", "out_dtype", "tokenizer_source", "tokenizer"),
+    *("chat_template", "name", "models", "slices", "modules", "sources", "model", "layer_range"),
+    *("revision", "parameters", "random_seed"),
 )
 
 
@@ -98,6 +108,10 @@ class ParameterReader:
                 entry.key_span,
                 hint="move it to the `parameters` of the slice or of the recipe",
             )
+        elif name in MERGEKIT_KEYS:
+            message = f"`{name}` under `parameters` has no effect"
+            hint = f"`{name}` is a key beside `parameters`"
+            self.reader.problems.report("W0107", message, entry.key_span, hint=hint)
         elif name in MERGEKIT_PARAMETERS:
             message = f"`{name}` has no effect: `{self.method}` doesn't use it"
             self.reader.problems.report("W0107", message, entry.key_span)
@@ -202,9 +216,9 @@ class ParameterReader:
         if text == "*":
             pattern = Pattern("default", "_", span)
         elif is_dotted_name(text):
-            pattern = Pattern("word", text, span)
+            pattern = Pattern("word", text, span, optional=text not in _USUAL)
         else:
-            pattern = Pattern("glob", containing(text), span)
+            pattern = Pattern("glob", containing(text), span, optional=True)
         return (Arm(pattern, value, span),)
 
     def _value(self, name: str, node: yaml.Node) -> ExprSyntax | None:

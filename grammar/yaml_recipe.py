@@ -16,12 +16,11 @@ from .diagnostics import Diagnostics, Label, SourceText, Span
 from .signature import Signatures
 from .syntax import ExprSyntax, Let, Name, Recipe, Save, Set, Setting, Statement
 from .tokens import is_plain_name
-from .yaml_merge import merge_expression
+from .yaml_merge import IDLE, merge_expression
 from .yaml_models import ModelReader, cast, first_model
 from .yaml_nodes import Field, YamlReader, is_null
 from .yaml_options import AS_WRITTEN, YamlOptions
 from .yaml_output import TOKENIZER_KEYS, computed_dtype, input_dtype, output_settings
-from .yaml_parameters import MERGEKIT_PARAMETERS
 
 _KEYS = (
     "name",
@@ -38,10 +37,6 @@ _KEYS = (
     "chat_template",
     "int8_mask",
 )
-_IDLE: dict[str, str | None] = {
-    "random_seed": "`set seed = …` in a .merge recipe sets it",
-    **dict.fromkeys(sorted(MERGEKIT_PARAMETERS), "parameters stand under `parameters`"),
-}
 # Names that mean something of their own where a stage's name may stand.
 _TAKEN = frozenset(("base", "union", "float32", "float16", "bfloat16"))
 
@@ -182,7 +177,7 @@ def _read_documents(reader: YamlReader) -> list[_Document]:
     documents: list[_Document] = []
     taken = set(_TAKEN)
     for root in roots:
-        fields = reader.fields(root, "a recipe", _KEYS, _IDLE)
+        fields = reader.fields(root, "a recipe", _KEYS, IDLE)
         if not isinstance(root, yaml.MappingNode):
             continue
         name = reader.text(fields["name"].value) if "name" in fields else None

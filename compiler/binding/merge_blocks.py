@@ -95,7 +95,6 @@ class Blocks:
             others=("base",) if has_base else (),
             model=self._beside,
             defaults=method.yaml if yaml else {},
-            steps=yaml,
         ).bind()
         rows = _rows(block, inputs, parameters)
         if rows is None or not complete or not counted:

@@ -51,7 +51,6 @@ class ParameterBinder:
     others: Collection[str] = ()
     defaults: Mapping[str, Plain] = field(default_factory=dict)
     model: Callable[[syntax.ExprSyntax, str], BoundExpr | None] | None = None
-    steps: bool = False  # whether lists of booleans and options are gradients too, as in YAML
 
     def bind(self) -> Parameters:
         """Reports E0302 (a required one is missing), E0304 (unknown), E0305 (not a column), and
@@ -165,7 +164,7 @@ class ParameterBinder:
 
     def _value(self, parameter: Parameter, setting: syntax.Setting) -> Setting:
         value = self.evaluate(setting.value, parameter.choices)
-        return setting_of(parameter, value, setting.value.span, self.problems, steps=self.steps)
+        return setting_of(parameter, value, setting.value.span, self.problems)
 
     def _default(self, parameter: Parameter, place: Span) -> Setting:
         name = parameter.name
@@ -189,43 +188,38 @@ def setting_of(
     value: Resolved,
     place: Span,
     problems: Diagnostics,
-    *,
-    steps: bool = False,
 ) -> Setting:
     """A value as a parameter's setting: a list is a gradient, a `match` picks by tensor name.
 
-    Reports at `place` E0306 (a value that the parameter refuses), E0307 (a gradient for a parameter
-    that isn't a number) and E0308 (a `match` or a list inside another).
+    Reports at `place` E0306 (a value that the parameter refuses), E0307 (a gradient of whole
+    numbers) and E0308 (a `match` or a list inside another).
     """
     if isinstance(value, Unknown):
         return None
     if not isinstance(value, syntax.Match):
-        return _gradient(parameter, value, place, problems, steps)
+        return _gradient(parameter, value, place, problems)
     arms = []
     for arm in value.arms:
         inner = _within(arm.value.span, place)
         if isinstance(arm.value, syntax.Match):
             problems.report("E0308", "a `match` can't stand inside a `match`", inner)
             continue
-        setting = _gradient(parameter, resolved(arm.value), inner, problems, steps)
+        setting = _gradient(parameter, resolved(arm.value), inner, problems)
         arms.append((Matcher(arm.pattern), setting))
     return ByName(tuple(arms), value.span)
 
 
 def _gradient(
-    parameter: Parameter, value: Resolved, place: Span, problems: Diagnostics, steps: bool
+    parameter: Parameter, value: Resolved, place: Span, problems: Diagnostics
 ) -> Plain | Gradient:
     if not isinstance(value, syntax.List):
         return _plain(parameter, value, place, problems)
-    stepped = steps and parameter.kind in ("boolean", "choice")
-    if parameter.kind != "number" and not stepped:
+    if parameter.kind not in ("number", "boolean", "choice"):
         problems.report(
             "E0307",
             f"`{parameter.name}` can't be a gradient: it takes {_expected(parameter)}",
             place,
-            hint="only a number can change over the layers; "
-            + for_language(place, "a `match`", "a `filter`")
-            + " picks by tensor name",
+            hint=for_language(place, "a `match`", "a `filter`") + " picks by tensor name",
         )
         return None
     if not value.items:

@@ -115,7 +115,7 @@ def _report_arms(
             message = f"`{pattern.text}` is never reached: earlier arms match all of its tensors"
             problems.report("W0303", message, pattern.span, hint="move it up, or remove it")
         left = {name: depth for name, depth in left.items() if name not in matched}
-        if matched or pattern.optional or pattern.kind == "default":
+        if matched or pattern.kind == "default" or (pattern.optional and not yaml):
             continue
         problems.report(
             "W0105" if yaml else "E0328",

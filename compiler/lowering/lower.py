@@ -94,7 +94,8 @@ class _Lowering:
             return output.dtype
         depth = self._depth(output.value, name)
         self.findings.tried(output.dtype, name, depth)
-        return BY_NAME[str(evaluate(output.dtype, name, 0.0, depth))]
+        position = self._position(output.value, name)
+        return BY_NAME[str(evaluate(output.dtype, name, position, depth))]
 
     def tensor(self, expr: BoundExpr, name: str, outer: str) -> int | None:
         """The node of an expression's tensor, or None if it has none of that name.
@@ -399,9 +400,9 @@ class _Lowering:
         place = layers.locate(name)
         return None if place is None else layers.stacks[place.stack].count
 
-    def _position(self, merge: Merge, name: str) -> float:
-        """Where a tensor's layer stands among the merge's layers, 0 to 1; outside them 0."""
-        layers = self.structures.layers(merge)
+    def _position(self, expr: BoundExpr, name: str) -> float:
+        """Where a tensor's layer stands among an expression's layers, 0 to 1; outside them 0."""
+        layers = self.structures.layers(expr)
         place = layers.locate(name)
         if place is None:
             return 0.0

@@ -258,6 +258,15 @@ CODES = (
         "Correct the key if it should have an effect.",
     ),
     Code(
+        "W0110",
+        "a key twice in YAML",
+        "Of two equal keys YAML's readers take the last, mergekit's too.",
+        "Remove the other.",
+        "merge_method: linear\nmerge_method: passthrough\nmodels:\n  - model: a/one",
+        "merge_method: passthrough\nmodels:\n  - model: a/one",
+        "yaml",
+    ),
+    Code(
         "W0109",
         "a document without a name",
         "Of several documents one is saved, and the others are stages, which go by their names.",

@@ -56,13 +56,13 @@ CODES = (
     ),
     Code(
         "E0307",
-        "a gradient of something that isn't a number",
-        "A list gives values at evenly spaced knots over the layers, and only numbers can change "
-        "from one knot to the next.",
+        "a gradient of whole numbers",
+        "A list gives values at evenly spaced knots over the layers: numbers change from one knot "
+        "to the next, words and truth values hold until the next; for a count of steps neither "
+        "has a meaning.",
         "Pick by tensor name with a `match`.",
-        'save ties { base = "c/base", "a/one" weight=1, normalize = [true, false] } to "./out"',
-        'save ties { base = "c/base", "a/one" weight=1\nnormalize = match { mlp: true, _: false } '
-        '} to "./out"',
+        'save karcher { "a/one", "b/two", max_iter = [5, 10] } to "./out"',
+        'save karcher { "a/one", "b/two", max_iter = match { mlp: 5, _: 10 } } to "./out"',
     ),
     Code(
         "E0308",

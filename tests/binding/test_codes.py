@@ -22,7 +22,6 @@ _ELSEWHERE = {"tests", "build", "benchmarks", ".venv", "dist"}
 FOUND_IN_SEVERAL = {
     "E0101": "the parser, and the layout for a lone comma",
     "E0109": "each front end, binding, and chains of stages",
-    "E0112": "each front end",
     "E0115": "keys of a merge, keys of its output",
     "E0125": "recipes, `mergec.merge`",
     "E0201": "each front end, `mergec methods`, `mergec.merge`",

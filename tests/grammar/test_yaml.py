@@ -85,7 +85,7 @@ def test_slices_are_a_stack_of_merges(signatures: Signatures) -> None:
           slerp {
             "b"[6:8]
             "a"[4:6]
-            t = match { self_attn: [0, 0.5, 1], "**layers.0**": 1, _: 0.5 }
+            t = match { self_attn: [0, 0.5, 1], "**layers.0**"?: 1, _: 0.5 }
           }
         } to "x"
         """
@@ -116,7 +116,7 @@ def test_passthrough(signatures: Signatures) -> None:
                 parameters:
                   scale: [{filter: o_proj, value: 0.0}, {value: 1.0}]
         """
-    text = 'save stack { "a"[0:4], "b"[2:4] scale=match { o_proj: 0.0, _: 1.0 } } to "x"'
+    text = 'save stack { "a"[0:4], "b"[2:4] scale=match { o_proj?: 0.0, _: 1.0 } } to "x"'
     check(yaml, text, signatures)
     yaml = "merge_method: passthrough\nmodels: [{model: a, parameters: {scale: 2}}]"
     check(yaml, 'save passthrough { "a" scale=2 } to "x"', signatures)
@@ -142,7 +142,7 @@ def test_the_nearest_level_comes_first_in_a_match(signatures: Signatures) -> Non
     text = """\
         save stack {
           linear {
-            "a"[0:2] weight=match { mlp: 1, attn: 2, norm: 3, _: 4 }
+            "a"[0:2] weight=match { mlp: 1, attn?: 2, norm?: 3, _: 4 }
             "b"[0:2] weight=7
           }
         } to "x"
@@ -155,9 +155,9 @@ def test_the_nearest_level_comes_first_in_a_match(signatures: Signatures) -> Non
     [
         ("[{filter: mlp, value: 0.5}]", "match { mlp: 0.5, _: 1.0 }"),  # the method's default
         ("[{filter: '*', value: 0.5}, {filter: mlp, value: 1}]", "0.5"),
-        ("[{filter: a*b, value: 0.5}, {value: 1}]", 'match { "**a\\\\*b**": 0.5, _: 1 }'),
-        ("[{filter: match, value: 0.5}, {value: 1}]", 'match { "**match**": 0.5, _: 1 }'),
-        ("[{filter: q.weight, value: 1}, {value: 2}]", "match { q.weight: 1, _: 2 }"),
+        ("[{filter: a*b, value: 0.5}, {value: 1}]", 'match { "**a\\\\*b**"?: 0.5, _: 1 }'),
+        ("[{filter: match, value: 0.5}, {value: 1}]", 'match { "**match**"?: 0.5, _: 1 }'),
+        ("[{filter: q.weight, value: 1}, {value: 2}]", "match { q.weight?: 1, _: 2 }"),
         ("'1e-5'", "1e-5"),
         ("1e-5", "1e-5"),
         ("-0.5", "-0.5"),

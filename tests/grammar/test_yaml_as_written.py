@@ -49,6 +49,14 @@ def saved(text: str, signatures: Signatures, options: YamlOptions | None = None)
         (L + M + "random_seed: 420", 3, 1, "`random_seed` of a recipe has no effect"),
         (L + "models: [{model: a, weight: 0.5}]", 2, 21, "`weight` of a source has no effect"),
         (L + "models: [{model: a, layer_range: [0, 4]}]", 2, 21, "`layer_range` of a source"),
+        (L + "models: [{model: a, revision: v2}]", 2, 21, "`revision` of a source"),
+        (L + M + "parameters: {weight: 1, dtype: float16}", 3, 25, "`dtype` under `parameters`"),
+        (
+            L + "slices: [{sources: [{model: a, layer_range: [0, 1]}], merge_method: linear}]",
+            2,
+            55,
+            "`merge_method` of a slice",
+        ),
         (T + "models: [{model: b}]", 1, 15, "nothing but the base is listed"),
     ],
 )
@@ -59,6 +67,13 @@ def test_what_has_no_effect_is_a_warning(
     assert warning.span is not None
     assert (warning.code, warning.span.line, warning.span.column) == ("W0107", line, column)
     assert words in warning.message
+
+
+def test_of_a_key_given_twice_the_last_counts(signatures: Signatures) -> None:
+    recipe = read(f"{S}base_model: a\n{M}models: [{{model: a}}, {{model: c}}]\n", signatures)
+    (warning,) = recipe.warnings
+    assert (warning.code, str(warning.span)) == ("W0110", "r.yaml:5:1")
+    assert '"c"' in format_recipe(recipe)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,6 @@ CASES = [
     (L + M + "dtyp: float32\n", "E0113", 3, 1, "did you mean `dtype`?"),
     (L + M + "dtype: 'a b'\n", "E0114", 3, 8, "isn't a dtype"),
     (L + M + "dtype: float16\nout_dtype: [a]\n", "E0114", 4, 12, "single value"),
-    (L + M + "dtype: a\ndtype: b\n", "E0112", 4, 1, "`dtype` is given twice"),
     (L, "E0123", 1, 15, "neither `models` nor `slices`"),
     (L + M + "slices: []\n", "E0115", 3, 1, "exclude each other"),
     (L + "models: a\n", "E0114", 2, 9, "must be a list"),
