@@ -170,7 +170,7 @@ def test_gradients_and_matches_by_name():
         ({"weight": float("nan")}, "E0306"),
         ({"weight": [1, float("inf")]}, "E0306"),
         ({"weight": torch.ones(2)}, "E0306"),
-        ({"weight": 1, "normalize": [True, False]}, "E0307"),
+        ({"weight": [[1, "a"], 1]}, "E0306"),
         ({"weight": {"mlp": {"a": 1}, "_": 1}}, "E0308"),
         ({"weight": {"{0..": 1, "_": 1}}, "E0125"),
         ({"weight": {"mlp": 1}}, "E0106"),
