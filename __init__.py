@@ -16,7 +16,7 @@ from .version import __version__
 
 if TYPE_CHECKING:
     from . import errors
-    from .api import compile, run
+    from .api import compile, phases, run
     from .authoring import method
     from .compiler.planning.plan import Plan
     from .in_memory import merge
@@ -32,6 +32,7 @@ __all__ = [
     "errors",
     "merge",
     "method",
+    "phases",
     "run",
 ]
 
@@ -42,6 +43,7 @@ _PLACES = {
     "compile": ".api",
     "merge": ".in_memory",
     "method": ".authoring",
+    "phases": ".api",
     "run": ".api",
 }
 

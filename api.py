@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from .checkpoints.hub.hub import Hub
-from .compiler import compile_recipe
+from .compiler import Phases
 from .compiler.planning.plan import Memory, Plan
 from .compiler.planning.plan_file import SUFFIX, load_plan, save_plan
 from .grammar import YamlOptions
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .runtime.report import Report
     from .runtime.run import Watch
 
-__all__ = ["compile", "memory_limit", "read_plan", "read_recipe", "run", "write_plan"]
+__all__ = ["compile", "memory_limit", "phases", "read_plan", "read_recipe", "run", "write_plan"]
 
 PathLike: TypeAlias = str | os.PathLike[str]
 _SIZE = re.compile(r"\s*([+-]?[0-9]*\.?[0-9]+)\s*([A-Za-z]*)\s*")
@@ -43,7 +43,6 @@ def compile(
     stream: bool = False,
     offline: bool = False,
     trust: bool = False,
-    emit: Callable[[str, Any], None] = lambda phase, result: None,
 ) -> Plan:
     """Everything that a recipe will do; only the headers of its checkpoints are read.
 
@@ -60,17 +59,53 @@ def compile(
     round_like_mergekit: a YAML recipe's inputs, stages and results are rounded to its `dtype`, as
     mergekit does. stream: read models of the Hub as they are merged, and keep no copy. offline: ask
     the Hub nothing. trust: run the Python files of methods that the recipe uses, and remember them.
-    emit: called with the name and the result of each phase.
 
     Raises RecipeError (E01xx to E04xx), CheckpointError (E031x, E06xx) or ResourceError (E05xx).
+    """
+    return phases(
+        recipe,
+        models=models,
+        set=set,
+        out=out,
+        memory=memory,
+        threads=threads,
+        optimise=optimise,
+        lax_yaml=lax_yaml,
+        round_like_mergekit=round_like_mergekit,
+        stream=stream,
+        offline=offline,
+        trust=trust,
+    ).plan
+
+
+def phases(
+    recipe: PathLike,
+    *,
+    models: Sequence[PathLike] = (),
+    set: Mapping[str, object] = {},
+    out: PathLike | None = None,
+    memory: int | str | None = None,
+    threads: int | None = None,
+    optimise: Literal[1, 2] = 1,
+    lax_yaml: bool = False,
+    round_like_mergekit: bool = False,
+    stream: bool = False,
+    offline: bool = False,
+    trust: bool = False,
+) -> Phases:
+    """The compiler's phases, to stop at any of them; the arguments are those of `compile`.
+
+    Each is computed when it is first asked for: `tree`, `bound`, `lowered` (the graph as the recipe
+    says it), `optimised` (the graph after all passes), `components`, `plan`. Raises what `compile`
+    raises, as far as it has come.
     """
     source, folder = _source_of(recipe)
     if threads is not None and threads < 1:
         raise ResourceError.of("E0521", f"`threads` must be at least 1, found {threads}")
-    return compile_recipe(
+    return Phases(
         source,
         folder=folder,
-        models=[Path(os.fspath(model)).expanduser() for model in models],
+        models=tuple(Path(os.fspath(model)).expanduser() for model in models),
         overrides={name: _language_text(value) for name, value in set.items()},
         out=None if out is None else os.fspath(out),
         memory=memory_limit(memory),
@@ -79,7 +114,6 @@ def compile(
         yaml=YamlOptions(lax_yaml, round_like_mergekit),
         hub=Hub(streams=stream, offline=offline),
         trust=trust,
-        emit=emit,
     )
 
 

@@ -15,6 +15,7 @@ import click
 
 from .. import __version__
 from ..api import write_plan
+from ..compiler import Phases
 from ..compiler.binding.stage_selection import select
 from ..compiler.graph.graph_text import print_graph
 from ..compiler.planning.estimate import estimate
@@ -29,34 +30,27 @@ from ..views.plan_text import plan_text
 from ..views.schedule_text import assembly_text, kernels_text, llvm_text, schedule_text
 from ..views.syntax_text import syntax_text
 from .failure import show_diagnostics
-from .shared_options import RecipeOptions, file_argument, json_option, recipe_options
+from .shared_options import RecipeOptions, collector_off, file_argument, json_option, recipe_options
 
-PHASES: dict[str, tuple[str, Callable[[Any], Iterator[str]]]] = {
-    "ast": ("ast", syntax_text),
-    "graph": ("graph", print_graph),
-    "optimized": ("optimized", print_graph),
-    "schedule": ("schedule", schedule_text),
-    "kernels": ("schedule", kernels_text),
-    "llvm": ("schedule", llvm_text),
-    "asm": ("schedule", assembly_text),
+EMITTED: dict[str, Callable[[Phases], Iterator[str]]] = {
+    "ast": lambda phases: syntax_text(phases.tree),
+    "graph": lambda phases: print_graph(phases.lowered.graph),
+    "optimized": lambda phases: print_graph(phases.optimised),
+    "schedule": lambda phases: schedule_text(phases.plan),
+    "kernels": lambda phases: kernels_text(phases.plan),
+    "llvm": lambda phases: llvm_text(phases.plan),
+    "asm": lambda phases: assembly_text(phases.plan),
 }
-"""What `--emit` can print: the phase whose result it is, and its text form."""
+"""What `--emit` prints: the text form of a phase's result; later phases aren't run."""
 
 _HEAD = re.compile(r"^[A-Z][A-Za-z/]+(?=\s{2,})")
 """The word that begins a part of the plan's text."""
 
 
-class _Reached(Exception):
-    """The phase that was asked for is through: the rest needn't be compiled."""
-
-    def __init__(self, result: Any) -> None:
-        self.result = result
-
-
 @click.command("plan")
 @file_argument
 @json_option
-@click.option("--emit", type=click.Choice(list(PHASES)), help="Print a phase's result instead.")
+@click.option("--emit", type=click.Choice(list(EMITTED)), help="Print a phase's result instead.")
 @click.option(
     "--format", "form", type=click.Choice(list(FORMATS)), help="Print the stage graph instead."
 )
@@ -172,16 +166,8 @@ def terminal_width() -> int:
 
 def emit_phase(file: str, options: RecipeOptions, name: str) -> None:
     """Print the result of one phase of the compiler."""
-    wanted, printed = PHASES[name]
-
-    def emit(phase: str, result: Any) -> None:
-        if phase == wanted:
-            raise _Reached(result)
-
-    try:
-        options.compile(file, emit)
-    except _Reached as reached:
-        for line in printed(reached.result):
+    with collector_off():
+        for line in EMITTED[name](options.phases(file)):
             click.echo(line)
 
 

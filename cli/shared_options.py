@@ -13,14 +13,14 @@ from typing import Any, Literal, TypeVar
 
 import click
 
-from ..api import compile, memory_limit, read_plan
+from ..api import memory_limit, phases, read_plan
+from ..compiler import Phases
 from ..compiler.planning.plan import Memory, Plan
 from ..compiler.planning.plan_file import SUFFIX
 from ..grammar.diagnostics import ResourceError
 from .failure import BadValue
 
 _F = TypeVar("_F", bound=Callable[..., Any])
-EmitTarget = Callable[[str, Any], None]
 
 
 class Limit(click.ParamType[Memory]):
@@ -116,24 +116,27 @@ class RecipeOptions:
     offline: bool = False
     trust: bool = False
 
-    def compile(self, file: str, emit: EmitTarget = lambda phase, result: None) -> Plan:
+    def phases(self, file: str) -> Phases:
+        """The compiler's phases for a recipe's file."""
+        return phases(
+            Path(file),
+            models=self.models,
+            set=dict(self.values),
+            out=self.out,
+            memory=self.memory,
+            threads=self.threads,
+            optimise=self.optimise,
+            lax_yaml=self.lax_yaml,
+            round_like_mergekit=self.round_like_mergekit,
+            stream=self.stream,
+            offline=self.offline,
+            trust=self.trust,
+        )
+
+    def compile(self, file: str) -> Plan:
         """The plan of a recipe's file."""
         with collector_off():
-            return compile(
-                Path(file),
-                models=self.models,
-                set=dict(self.values),
-                out=self.out,
-                memory=self.memory,
-                threads=self.threads,
-                optimise=self.optimise,
-                lax_yaml=self.lax_yaml,
-                round_like_mergekit=self.round_like_mergekit,
-                stream=self.stream,
-                offline=self.offline,
-                trust=self.trust,
-                emit=emit,
-            )
+            return self.phases(file).plan
 
     def plan(self, file: str) -> Plan:
         """The plan of a recipe's file, or the one that a plan file holds."""

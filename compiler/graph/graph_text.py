@@ -8,7 +8,8 @@
     %3 = write 0 "model.embed_tokens.weight" %2 : bfloat16[32000,4096] rounded @0
 
 A parameter that has its default isn't written. `key=[…]` are the streams of a method that draws
-random masks. Names of tensors, checkpoints and files are JSON strings. A `#` begins a comment.
+random masks, `pool=[…]` the pools of thresholds that the tensors of a model share. Names of
+tensors, checkpoints and files are JSON strings. A `#` begins a comment.
 """
 
 from __future__ import annotations
@@ -81,8 +82,9 @@ def _operation(node: Node, checkpoints: Mapping[Checkpoint, int]) -> str:
     beside = node.inputs[invocation.sources : len(node.inputs) - invocation.has_base]
     models = "; beside=" + ", ".join(f"%{i}" for i in beside) if beside else ""
     base = f"; base=%{node.inputs[-1]}" if invocation.has_base else ""
-    keys = f" key=[{', '.join(f'{key:#x}' for key in op.keys)}]" if op.keys else ""
-    return f"{invocation.method.name}({sources}{models}{base}){parameters_text(invocation)}{keys}"
+    text = f"{invocation.method.name}({sources}{models}{base}){parameters_text(invocation)}"
+    text += f" key=[{', '.join(f'{key:#x}' for key in op.keys)}]" if op.keys else ""
+    return text + (f" pool=[{', '.join(map(str, op.pools))}]" if op.pools else "")
 
 
 def parameters_text(invocation: Invocation) -> str:
@@ -204,6 +206,7 @@ class _Reader:
         sources = tuple(self._input(i) for i in re.findall(r"%(\d+)", listed))
         given = dict(_PARAMETER.findall(rest))
         keys = tuple(int(key, 16) for key in _items(given.pop("key", "[]")))
+        pools = tuple(int(pool) for pool in _items(given.pop("pool", "[]")))
         columns: list[dict[str, Value]] = [{} for _ in sources]
         settings: dict[str, Value] = {}
         for parameter in method.parameters:
@@ -219,7 +222,7 @@ class _Reader:
         models = tuple(self._input(i) for i in re.findall(r"%(\d+)", beside or ""))
         inputs = sources + models + (() if base is None else (self._input(base),))
         invocation = self.graph.invocation(method, columns, settings, base is not None)
-        return self.graph.invoke(Invoke(invocation, keys), inputs, kind, origin)
+        return self.graph.invoke(Invoke(invocation, keys, pools), inputs, kind, origin)
 
     def _column(self, parameter: Parameter, text: str | None, count: int) -> list[Value]:
         if text is None:
@@ -235,12 +238,12 @@ class _Reader:
                 self._fail(f"`{parameter.name}` has no value")
             default: Value = parameter.default
             return default
+        if parameter.kind == "choice":
+            return text  # `none` is one method's choice
         if text == "none":
             return None
         if parameter.kind in ("boolean", "model"):
             return text == "true"
-        if parameter.kind == "choice":
-            return text
         try:
             return int(text) if re.fullmatch(r"-?\d+", text) else float(text)
         except ValueError:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ...checkpoints.tied_head import tied_embedding
-from ...grammar.diagnostics import Diagnostics
+from ...grammar.diagnostics import Diagnostic, Diagnostics
 from ...ops.dtypes import BY_NAME, DType, promote
 from ...ops.method import Call
 from ...ops.parameters import Value
@@ -48,6 +48,7 @@ class Lowered:
     graph: Graph
     equalities: list[tuple[Load, Load]]
     structures: Structures
+    warnings: Sequence[Diagnostic]
 
 
 def lower(bound: Bound, problems: Diagnostics) -> Lowered:
@@ -56,7 +57,7 @@ def lower(bound: Bound, problems: Diagnostics) -> Lowered:
     for number, output in enumerate(bound.outputs):
         lowering.output(number, output)
     lowering.findings.report(problems)
-    return Lowered(lowering.graph, lowering.equalities, lowering.structures)
+    return Lowered(lowering.graph, lowering.equalities, lowering.structures, problems.warnings)
 
 
 @dataclass

@@ -18,6 +18,7 @@ from ..sweeps.model_thresholds import ModelScan
 from ..sweeps.opaque_calls import scratch_bytes
 from ..sweeps.program import Sweep
 from ..sweeps.sweeps import build_sweeps
+from ..sweeps.verify_sweeps import verify_sweeps
 from ..sweeps.work_units import units
 from .costs import NOMINAL, Rates, SweepCost, copy_cost, sweep_costs
 from .groupings import group_units
@@ -173,4 +174,5 @@ def _courses(component: Component, worth: tuple[int, ...]) -> Iterator[_Course]:
         ]
         for grouped in group_units(found, sizes, scratch):
             sweeps = build_sweeps(program, found, grouped.sweeps)
+            verify_sweeps(program, sweeps)
             yield _Course(keeping, sweeps, grouped.lower_bound)

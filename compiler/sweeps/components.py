@@ -21,6 +21,7 @@ from ...ops.symbols import Trace
 from ..graph.graph import Graph, Invoke, Load, Node, Write, Zero
 from .collapse import collapse
 from .program import Program
+from .verify_sweeps import verify_program
 
 TILE = 128 * 1024
 """Elements that a kernel is called on at once. Never a function of memory, threads or shards, so
@@ -279,9 +280,11 @@ class _Templates:
             compute=self._compute,
             refuses_nonfinite=self._refuses_nonfinite,
         )
+        verify_program(program)
         if self._collapsing:
             program, moved = collapse(program)
             values = [moved[value] for value in values]
+            verify_program(program)
         named = tuple(
             (place, node.op.invocation.method.name, values[place])
             for place, node in enumerate(members)

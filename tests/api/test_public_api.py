@@ -21,6 +21,7 @@ PUBLIC = {
     "errors",
     "merge",
     "method",
+    "phases",
     "run",
 }
 ERRORS = {
@@ -113,3 +114,16 @@ def test_bad_calls(folder):
     with pytest.raises(errors.RecipeError) as caught:
         mergec.compile("let a = {\n")
     assert caught.value.diagnostics[0].span.line == 1
+
+
+def test_the_compiler_stops_at_any_phase(tmp_path: Path):
+    save_file({"x": torch.ones(4)}, tmp_path / "a.safetensors")
+    source = f'"{tmp_path}/a.safetensors"'
+    text = f'save linear {{ {source}, weight = 0.5, normalize = false }} to "{tmp_path}/out"\n'
+    found = mergec.phases(text, memory=1)
+    assert [type(found.tree).__name__, len(found.bound.outputs)] == ["Recipe", 1]
+    assert len(found.optimised.nodes) <= len(found.lowered.graph.nodes) == 3
+    with pytest.raises(errors.MergecError, match="1 byte"):  # the plan is asked for only here
+        _ = found.plan
+    with pytest.raises(errors.RecipeError):
+        _ = mergec.phases('save "./not-there" to "./out"\n').bound
