@@ -12,18 +12,21 @@ _FUNCTION_OF = {item: function for function, item in ITEMS.items()}
 
 
 def verify_program(program: Program) -> None:
-    """Check order, slots and functions of every node. Errors: MergecError E0901."""
-    for problem in _program_problems(program):
-        raise MergecError.of("E0901", f"the compiler made a wrong program: {problem}")
+    """Check order, slots and functions of every node. Errors: MergecError E0902."""
+    _refuse("a wrong program", _program_problems(program))
 
 
 def verify_sweeps(program: Program, sweeps: Sequence[Sweep]) -> None:
     """Check that sweeps compute, know and hold what they use, and all outputs once.
 
-    Errors: MergecError E0901.
+    Errors: MergecError E0902.
     """
-    for problem in _sweep_problems(program, sweeps):
-        raise MergecError.of("E0901", f"the compiler made wrong sweeps: {problem}")
+    _refuse("wrong sweeps", _sweep_problems(program, sweeps))
+
+
+def _refuse(what: str, problems: Iterator[str]) -> None:
+    for problem in problems:
+        raise MergecError.of("E0902", f"the compiler made {what}: {problem}")
 
 
 def _program_problems(program: Program) -> Iterator[str]:

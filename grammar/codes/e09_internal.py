@@ -15,6 +15,12 @@ CODES = (
         _REPORT,
     ),
     Code(
+        "E0902",
+        "the compiler made a wrong program or wrong sweeps",
+        "The verifier has found a value that is used before it is there, or work that nobody does.",
+        _REPORT,
+    ),
+    Code(
         "E0910",
         "a schedule doesn't keep its promise",
         "The simulator, which checks every schedule, came to another result.",

@@ -121,7 +121,7 @@ def test_broken_programs_are_refused(program: Program) -> None:
         (replace(program, outputs=((scalar, float32),)), "which is no tensor"),
         (replace(program, outputs=((len(program.nodes), bfloat16),)), "which is no tensor"),
     ):
-        with pytest.raises(MergecError, match=f"E0901.*{words}"):
+        with pytest.raises(MergecError, match=f"E0902.*{words}"):
             verify_program(broken)
 
 
@@ -151,7 +151,7 @@ def test_broken_sweeps_are_refused(phases: Phases, program: Program) -> None:
         ((changed(first, sums=first.segments[0].sums[1:]), second), "known after"),
         ((changed(first, elements=first.segments[0].elements[1:]), second), "isn't there"),
     ):
-        with pytest.raises(MergecError, match=f"E0901.*({words})"):
+        with pytest.raises(MergecError, match=f"E0902.*({words})"):
             verify_sweeps(program, broken)
 
 
@@ -166,5 +166,5 @@ def test_looks_out_of_turn_are_refused(tmp_path: Path) -> None:
     good = sweeps(program)
     verify_sweeps(program, good)
     for broken in (good[1:], (good[1], good[0], good[2]), (good[0], good[2])):
-        with pytest.raises(MergecError, match=r"E0901.*(out of turn|cut of)"):
+        with pytest.raises(MergecError, match=r"E0902.*(out of turn|cut of)"):
             verify_sweeps(program, broken)
