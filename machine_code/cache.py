@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -22,7 +21,7 @@ from .cache_folder import cache_folder, nowhere, temporary_folder, writable_fold
 
 _DIGEST_SIZE = hashlib.sha256().digest_size
 _found: dict[str, Any] = {}
-_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+_locks: dict[str, threading.Lock] = {}
 
 
 def code_digest(*parts: str | bytes) -> str:
@@ -59,7 +58,7 @@ def find_code(digest: str, write: Callable[[], str]) -> Any:
     """
     from .target import engine
 
-    with _locks[digest]:
+    with _locks.setdefault(digest, threading.Lock()):
         if digest not in _found:
             _found[digest] = engine(_object_code(digest, write))
         return _found[digest]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Literal, Protocol, TypeAlias
 
 from ..compiler.kernels.compiled import find_kernel, is_cached
@@ -11,7 +12,7 @@ from ..compiler.sweeps.program import Program, Segment
 from ..grammar.diagnostics import ResourceError
 
 BackendName: TypeAlias = Literal["auto", "native", "torch"]
-Busy = Callable[[bool], None]
+Loading: TypeAlias = Callable[[bool], AbstractContextManager[None]]
 
 
 class Backend(Protocol):
@@ -20,8 +21,8 @@ class Backend(Protocol):
     name: str
     compiled: int
 
-    def kernel(self, program: Program, segment: Segment, busy: Busy) -> Callable[..., None]:
-        """The segment's kernel; `busy` is told when compiling one begins and ends."""
+    def kernel(self, program: Program, segment: Segment, loading: Loading) -> Callable[..., None]:
+        """The segment's kernel; `loading` is entered while one is, told whether it is compiled."""
         ...
 
 
@@ -35,22 +36,15 @@ class NativeBackend:
         # by identity; what is kept beside the kernel keeps its identity from being another's
         self._known: dict[tuple[int, int], tuple[Callable[..., None], Program, Segment]] = {}
 
-    def kernel(self, program: Program, segment: Segment, busy: Busy) -> Callable[..., None]:
+    def kernel(self, program: Program, segment: Segment, loading: Loading) -> Callable[..., None]:
         key = (id(program), id(segment))
         if key not in self._known:
-            self._known[key] = self._load(program, segment, busy), program, segment
+            kernel = mathematics(program, segment)
+            compiles = not is_cached(kernel)
+            self.compiled += compiles
+            with loading(compiles):
+                self._known[key] = find_kernel(kernel), program, segment
         return self._known[key][0]
-
-    def _load(self, program: Program, segment: Segment, busy: Busy) -> Callable[..., None]:
-        kernel = mathematics(program, segment)
-        if is_cached(kernel):
-            return find_kernel(kernel)
-        busy(True)
-        try:
-            self.compiled += 1
-            return find_kernel(kernel)
-        finally:
-            busy(False)
 
 
 class TorchBackend:
@@ -62,7 +56,7 @@ class TorchBackend:
         self.compiled = 0
         self._device = device
 
-    def kernel(self, program: Program, segment: Segment, busy: Busy) -> Callable[..., None]:
+    def kernel(self, program: Program, segment: Segment, loading: Loading) -> Callable[..., None]:
         from ..compiler.kernels.torch_sweep import torch_kernel
 
         return torch_kernel(program, segment, self._device)

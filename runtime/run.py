@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -104,6 +104,7 @@ class _Run:
         self.gauge = Gauge()
         self.pools = Pools(plan.components)
         self.meters: dict[tuple[str, ...], Meter] = {}
+        self._paths: dict[tuple[int, int], Path] = {}  # of an output's shards
         self.progress = Progress(
             bytes_total=plan.bytes_read + plan.bytes_written,
             tensors_total=sum(len(t) for c in plan.components for t in c.targets),
@@ -193,18 +194,28 @@ class _Run:
         def place(output: int, name: str) -> Destination:
             layout = self.plan.outputs[output].layout
             slot = layout.slots[name]
-            return Destination(folders[output] / layout.shards[slot.shard].name, slot.offset)
+            path = self._paths.get((output, slot.shard))
+            if path is None:
+                path = folders[output] / layout.shards[slot.shard].name
+                self._paths[output, slot.shard] = path
+            return Destination(path, slot.offset)
 
         return [[place(*target) for target in targets] for targets in component.targets]
 
     # Progress -----------------------------------------------------------------------------------
 
     def _kernel(self, program: Program, segment: Segment) -> Callable[..., None]:
-        def compiling(busy: bool) -> None:
-            self.progress.compiling = busy
+        return self.backend.kernel(program, segment, self._loading)
 
-        with self.gauge.aside():
-            return self.backend.kernel(program, segment, compiling)
+    @contextmanager
+    def _loading(self, compiles: bool) -> Iterator[None]:
+        """A kernel is loaded meanwhile: its memory doesn't count as the merge's."""
+        self.progress.compiling = compiles
+        try:
+            with self.gauge.aside():
+                yield
+        finally:
+            self.progress.compiling = False
 
     def _on_done(self, job: Job) -> None:
         with self._count_lock:

@@ -13,7 +13,7 @@ from ..compiler.kernels.arguments import CUT_FIELDS
 from ..compiler.sweeps.components import Component
 from ..compiler.sweeps.program import BIN_BITS, Look, Segment, magnitude_bits
 from ..ops.named import named_function
-from ..ops.primitives import TABLE, Role, ValueKind
+from ..ops.primitives import TABLE, Role
 from ..ops.symbols import Instruction
 from .cuts import NOTHING, Query, Search
 from .pools import Pools
@@ -32,14 +32,13 @@ class Scalars:
         self._pool_numel = [pools.numel.get(pool, 0) for pool in component.pools]
         self._values: dict[int, float] = {}
         self._bundles: dict[int, Sequence[float]] = {}
-        self._selections = [i for i, n in enumerate(program.nodes) if n.kind is ValueKind.SELECTION]
-        self._row = {index: row for row, index in enumerate(self._selections)}
+        self._row = program.selections
+        self._left: Sequence[int] = program.between_sweeps
         self.keys = np.array(component.keys or [0], dtype=np.uint64)
-        self.cuts = np.zeros((max(1, len(self._selections)), CUT_FIELDS), dtype=np.uint64)
-        ranked = {i for n in program.nodes if n.kind is ValueKind.MASK for i in n.args}
+        self.cuts = np.zeros((max(1, len(self._row)), CUT_FIELDS), dtype=np.uint64)
         bits = magnitude_bits(program.compute)
         self._searches = {
-            i: Search(component.numel, bits, BIN_BITS, i in ranked) for i in self._selections
+            i: Search(component.numel, bits, BIN_BITS, i in program.ranked) for i in self._row
         }
         self._searches |= {index: pools.search(pool) for index, pool in component.pooled.items()}
         self._settle_rows()
@@ -54,20 +53,20 @@ class Scalars:
 
     def prepare(self) -> None:
         """Compute every scalar that can be known by now."""
-        for index, node in enumerate(self._program.nodes):
-            if index in self._values or index in self._bundles:
+        left: list[int] = []
+        nodes, values = self._program.nodes, self._values
+        for index in self._left:
+            node = nodes[index]
+            evaluate = TABLE[node.name].evaluate
+            if evaluate is None:
+                if not self._special(index, node):
+                    left.append(index)
                 continue
-            if node.kind is ValueKind.SELECTION:
-                if node.args[1] in self._values:
-                    self._searches[index].want(self._values[node.args[1]])
-                continue
-            if node.role is Role.REDUCTION or not all(self._is_known(i) for i in node.args):
-                continue
-            if node.role is Role.HOST_FUNCTION:
-                arguments = [self._values[i] for i in node.args]
-                self._bundles[index] = named_function(str(node.attr[0]))(*arguments)
-            elif node.kind in (ValueKind.SCALAR, ValueKind.FLAG):
-                self._values[index] = self._evaluate(node)
+            try:  # the quickest way to ask whether all is known
+                values[index] = float(evaluate(*[values[i] for i in node.args]))
+            except KeyError:
+                left.append(index)
+        self._left = left
         self._settle_rows()
 
     def _settle_rows(self) -> None:
@@ -75,28 +74,30 @@ class Scalars:
             if search.settled:
                 search.fill(self.cuts[self._row[index]], search.query())
 
-    def _is_known(self, index: int) -> bool:
-        if index in self._searches:
-            return self._searches[index].settled
-        return index in self._values or index in self._bundles
-
-    def _evaluate(self, node: Instruction) -> float:
+    def _special(self, index: int, node: Instruction) -> bool:
+        """Compute what isn't just a function of scalars; False if it can't be known yet."""
+        values = self._values
         match node.role:
             case Role.PARAMETER:
-                return self._params[int(node.attr[0])]
+                values[index] = self._params[int(node.attr[0])]
             case Role.CONSTANT:
-                return float(node.attr[0])
+                values[index] = float(node.attr[0])
             case Role.NUMEL:
-                return float(self._numel)
+                values[index] = float(self._numel)
             case Role.POOL_NUMEL:
-                return float(self._pool_numel[int(node.attr[0])])
-            case Role.HOST_ITEM:
-                return float(self._bundles[node.args[0]][int(node.attr[0])])
-            case Role.CUT:
-                return self._magnitude(node.args[0])
-        evaluate = TABLE[node.name].evaluate
-        assert evaluate is not None
-        return float(evaluate(*(self._values[i] for i in node.args)))
+                values[index] = float(self._pool_numel[int(node.attr[0])])
+            case Role.SELECTION if node.args[1] in values:
+                self._searches[index].want(values[node.args[1]])
+            case Role.CUT if self._searches[node.args[0]].settled:
+                values[index] = self._magnitude(node.args[0])
+            case Role.HOST_FUNCTION if all(i in values for i in node.args):
+                arguments = [values[i] for i in node.args]
+                self._bundles[index] = named_function(str(node.attr[0]))(*arguments)
+            case Role.HOST_ITEM if node.args[0] in self._bundles:
+                values[index] = float(self._bundles[node.args[0]][int(node.attr[0])])
+            case _:
+                return False
+        return True
 
     def _magnitude(self, selection: int) -> float:
         """The magnitude whose bits a cut has; of nothing infinity."""

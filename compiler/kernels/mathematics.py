@@ -104,11 +104,7 @@ class _Reading:
             index: f"s{place}" for place, index in enumerate(segment.scalars)
         }
         self._count = 0
-        kinds = enumerate(program.nodes)
-        self._row = {
-            index: row
-            for row, index in enumerate(i for i, n in kinds if n.kind is ValueKind.SELECTION)
-        }
+        self._row = program.selections
 
     def kernel(self) -> Kernel:
         program, segment = self.program, self.segment

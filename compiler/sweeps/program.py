@@ -46,6 +46,30 @@ class Program:
             if node.kind is ValueKind.SELECTION and TABLE[node.name].stream == "pools"
         )
 
+    @cached_property
+    def selections(self) -> dict[int, int]:
+        """The row of kernels' cuts that each selection has."""
+        found = [i for i, node in enumerate(self.nodes) if node.kind is ValueKind.SELECTION]
+        return {index: row for row, index in enumerate(found)}
+
+    @cached_property
+    def ranked(self) -> frozenset[int]:
+        """Selections of which it matters which of equal magnitudes are kept."""
+        masks = (node for node in self.nodes if node.kind is ValueKind.MASK)
+        return frozenset(i for node in masks for i in node.args if i in self.selections)
+
+    @cached_property
+    def between_sweeps(self) -> tuple[int, ...]:
+        """What is computed between sweeps, in order: scalars that aren't sums, functions of them,
+        the counts of selections."""
+        kinds = (ValueKind.SCALAR, ValueKind.FLAG, ValueKind.SELECTION)
+        return tuple(
+            i
+            for i, node in enumerate(self.nodes)
+            if node.role is Role.HOST_FUNCTION
+            or (node.kind in kinds and node.role is not Role.REDUCTION)
+        )
+
     @property
     def coarse(self) -> bool:
         """Whether inputs have so few digits that differences of equal magnitude are common."""

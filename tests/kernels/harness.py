@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -48,7 +49,7 @@ def from_bits(bits: Array, dtype: str) -> torch.Tensor:
 
 def kernel(program: Program, segment: Segment, backend: str = "native") -> Callable[..., None]:
     """The kernel of a segment of a sweep."""
-    found: Callable[..., None] = BACKENDS[backend].kernel(program, segment, lambda busy: None)
+    found: Callable[..., None] = BACKENDS[backend].kernel(program, segment, nullcontext)
     return found
 
 
