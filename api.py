@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -128,6 +129,7 @@ def run(
     watch: Watch | None = None,
     backend: BackendName = "auto",
     device: str = "cpu",
+    stop: threading.Event | None = None,
 ) -> Report:
     """Compute every output of a plan, or of a recipe that is compiled first as `compile` does.
 
@@ -135,10 +137,15 @@ def run(
     watch: called about ten times a second with how far the run is (bytes, tensors). backend:
     `native` for generated machine code, `torch` for torch operations; `auto` is native on the CPU.
     device: where tensors are computed, such as `cuda`; other than `cpu` needs torch.
+    stop: once it is set, by another thread or a signal, the run finishes what is under way and
+    raises Paused.
 
-    Nothing appears under an output's name before all of it is written. Raises what `compile` does,
-    ResourceError E05xx (memory, disk, permissions) and RunError E06xx (reading or writing failed);
-    what was there before is then untouched. So it is after a KeyboardInterrupt.
+    Nothing appears under an output's name before all of it is written, and only tensors that aren't
+    there yet are computed: those that an interrupted run of the same plan has finished are taken
+    from beside the output, those of an earlier output whose content is the same from there.
+    Raises what `compile` does, ResourceError E05xx (memory, disk, permissions) and RunError E06xx
+    (reading or writing failed); what was there before is then untouched, and what is finished is
+    kept. So it is after a KeyboardInterrupt.
     """
     from .runtime.run import run_plan  # loads numpy, which compiling doesn't need
 
@@ -149,7 +156,7 @@ def run(
         plan = plan if isinstance(plan, Plan) else read_plan(plan)
     else:
         plan = compile(plan, models=models, set=set, out=out, memory=memory, threads=threads)
-    return run_plan(plan, backend=backend, device=device, watch=watch)
+    return run_plan(plan, backend=backend, device=device, watch=watch, stop=stop)
 
 
 def write_plan(plan: Plan, path: PathLike) -> None:

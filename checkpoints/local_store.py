@@ -183,7 +183,8 @@ def what_changed(place: str, identity: Identity) -> str | None:
         return f"{place} is gone"
     if found.st_size != size:
         return f"{place} has {found.st_size:,} bytes, had {size:,}"
-    if kind == "file" and found.st_mtime_ns != rest[0]:
+    seen = [found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+    if kind == "file" and seen != list(rest[: len(seen)]):
         return f"{place} was written again"
     return None
 
@@ -192,7 +193,8 @@ def _identity(path: Path, status: os.stat_result) -> Identity:
     real = os.path.realpath(path)
     if blob := _blob_hash(real):
         return ("blob", blob, status.st_size)
-    return ("file", real, status.st_size, status.st_mtime_ns)
+    # a file that is rewritten with its old time, or replaced, has another ctime or inode
+    return ("file", real, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 def _blob_hash(real: str) -> str | None:

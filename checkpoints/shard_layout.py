@@ -61,17 +61,25 @@ def plan_layout(tensors: Sequence[OutputTensor], shard_bytes: int = DEFAULT_SHAR
     """
     if shard_bytes < 1:
         raise ValueError(f"a shard can't have {shard_bytes} bytes")
-    groups = list(_groups(tensors, shard_bytes)) or [[]]
+    return layout_of(list(fill_shards(tensors, shard_bytes)) or [[]])
+
+
+def layout_of(groups: Sequence[Sequence[OutputTensor]]) -> Layout:
+    """The layout whose shards hold these tensors each; at least one shard, which may be empty.
+
+    Errors: ValueError for a name that occurs twice.
+    """
     shards: list[Shard] = []
     slots: dict[str, Slot] = {}
-    for number, group in enumerate(groups):
-        group.sort(key=lambda tensor: -tensor[1].itemsize)
+    for number, members in enumerate(groups):
+        group = sorted(members, key=lambda tensor: -tensor[1].itemsize)
         header, sizes = _header(group)
         offset = len(header)
         for (name, _, _), nbytes in zip(group, sizes, strict=True):
             slots[name] = Slot(number, offset, nbytes)
             offset += nbytes
         shards.append(Shard(_shard_name(number, len(groups)), header, offset))
+    tensors = [tensor for members in groups for tensor in members]
     if len(slots) < len(tensors):
         raise ValueError("a tensor name occurs twice")
     parameters = sum(math.prod(shape) for _, _, shape in tensors)
@@ -79,11 +87,12 @@ def plan_layout(tensors: Sequence[OutputTensor], shard_bytes: int = DEFAULT_SHAR
     return Layout(tuple(shards), slots, index, parameters)
 
 
-def _groups(tensors: Sequence[OutputTensor], shard_bytes: int) -> Iterator[list[OutputTensor]]:
+def fill_shards(tensors: Sequence[OutputTensor], shard_bytes: int) -> Iterator[list[OutputTensor]]:
+    """The tensors of each shard of at most `shard_bytes` of data, in the given order."""
     group: list[OutputTensor] = []
     filled = 0
     for tensor in tensors:
-        nbytes = _nbytes(tensor)
+        nbytes = tensor_bytes(tensor)
         if group and filled + nbytes > shard_bytes:
             yield group
             group, filled = [], 0
@@ -93,7 +102,8 @@ def _groups(tensors: Sequence[OutputTensor], shard_bytes: int) -> Iterator[list[
         yield group
 
 
-def _nbytes(tensor: OutputTensor) -> int:
+def tensor_bytes(tensor: OutputTensor) -> int:
+    """Bytes of an output tensor."""
     _, dtype, shape = tensor
     return dtype.itemsize * math.prod(shape)
 
@@ -105,7 +115,7 @@ def _header(group: Sequence[OutputTensor]) -> tuple[bytes, list[int]]:
     begin = 0
     for tensor in group:
         name, dtype, shape = tensor
-        nbytes = _nbytes(tensor)
+        nbytes = tensor_bytes(tensor)
         offsets = [begin, begin + nbytes]
         entries[name] = {"dtype": dtype.code, "shape": shape, "data_offsets": offsets}
         sizes.append(nbytes)

@@ -1,7 +1,8 @@
 """The `mergec` command: flags -> calls of the Python API -> text, JSON and exit codes.
 
-Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 64 wrong usage; 130
-interrupted (129 by SIGHUP, 143 by SIGTERM).
+Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 failed, 64 wrong usage; 75 a
+run that has finished what was under way when Ctrl-C was pressed, and goes on when it is started
+again; 130 interrupted (129 by SIGHUP, 143 by SIGTERM).
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def _demonstrate(ctx: click.Context, folder: Path) -> None:
     plan = options.compile(str(recipe))
     show_plan(plan, options.again(str(recipe)), as_json=False)
     _say(f"mergec run {again}")
-    report = execute(plan, "auto", "cpu", quiet=False)
+    report = execute(plan, "auto", "cpu", quiet=False, again=options.again(str(recipe)))
     for path in report.outputs:
         click.echo(path)
 

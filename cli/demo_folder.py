@@ -27,6 +27,8 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
         path = folder / name
         partial = path.with_name(f".{path.name}.mergec-partial")
         try:
+            if path.is_file() and path.read_bytes() == content:
+                continue  # a run takes a file that is written again for another one
             path.parent.mkdir(parents=True, exist_ok=True)
             partial.write_bytes(content)
             partial.replace(path)

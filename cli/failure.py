@@ -11,7 +11,7 @@ import click
 
 from ..grammar.diagnostics import Diagnostic, MergecError
 
-FAILED, USAGE, INTERRUPTED = 1, 64, 130
+FAILED, USAGE, PAUSED, INTERRUPTED = 1, 64, 75, 130
 MOST_SHOWN = 20
 _COLOURS = {"error": "red", "warning": "yellow"}
 
@@ -61,7 +61,7 @@ def show_unexpected(error: BaseException) -> None:
 def show_interrupted() -> None:
     """Say that a person or the system stopped us, if the terminal is still there to say it to."""
     with contextlib.suppress(OSError):
-        _echo("interrupted: nothing unfinished is left behind", True)
+        _echo("interrupted", True)
 
 
 def show_usage(error: click.UsageError) -> None:

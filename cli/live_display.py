@@ -213,6 +213,9 @@ class LiveDisplay:
 
 def report_lines(report: Report) -> Iterator[str]:
     """A finished run in a few lines: how much, how long, memory predicted and measured."""
+    if not report.computed and not report.copied and not report.bytes_written:
+        yield f"nothing to do: {count(report.tensors, 'tensor')} are as the recipe wants them"
+        return
     compiled = report.kernels_compiled
     kernels = f" ({count(compiled, 'kernel')} compiled)" if compiled else ""
     yield (
@@ -220,6 +223,12 @@ def report_lines(report: Report) -> Iterator[str]:
         f"in {duration(report.seconds)}, estimated {duration(report.planned_seconds)}"
         f" ({duration(report.cpu_seconds)} of CPU), {report.backend}{kernels}"
     )
+    if report.computed < report.tensors:
+        kept = report.tensors - report.computed - report.copied
+        yield (
+            f"{report.computed:,} tensors computed, {report.copied:,} copied from the output that "
+            f"was there ({decimal_size(report.copied_bytes)}), {kept:,} finished before"
+        )
     yield (
         f"read {decimal_size(report.bytes_read)} (planned {decimal_size(report.planned_read)}), "
         f"wrote {decimal_size(report.bytes_written)}"

@@ -5,18 +5,20 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from .. import api
 from ..compiler.planning.plan import Plan
+from ..runtime.paused import Paused
 from ..runtime.report import Report
-from .failure import show_diagnostics
+from .failure import PAUSED, show_diagnostics
 from .live_display import display, report_lines
 from .plan_command import show_plan
 from .shared_options import RecipeOptions, file_argument, json_option, quiet_option, recipe_options
-from .signals import terminable
+from .signals import Stopped, pausable, terminable
 
 if TYPE_CHECKING:
     from ..runtime.backends import BackendName
@@ -49,6 +51,10 @@ def command(
     Checkpoints are read, merged and written tile by tile; an output appears under its name only
     when all of it is there. Paths of the outputs are printed on stdout, a report on stderr.
 
+    What is finished isn't lost: after any interruption the same command goes on where it stopped,
+    and with a changed recipe only the tensors that it changes are computed. The first Ctrl-C
+    finishes what is under way (exit code 75), the second stops at once (130).
+
     \b
     mergec run merge.merge --models ./models --out ./merged
     mergec run merge.merge --memory 4GiB --threads 8 --set strength=0.6
@@ -61,7 +67,7 @@ def command(
         return
     if not quiet:
         show_diagnostics(plan.warnings)
-    report = execute(plan, backend, device, quiet)
+    report = execute(plan, backend, device, quiet, settings.again(file))
     if as_json:
         click.echo(json.dumps(report.to_json(), indent=2))
     else:
@@ -69,14 +75,29 @@ def command(
             click.echo(path)
 
 
-def execute(plan: Plan, backend: BackendName, device: str, quiet: bool) -> Report:
-    """Run a plan with a display, warnings and a report on stderr, unless they aren't wanted."""
+def execute(plan: Plan, backend: BackendName, device: str, quiet: bool, again: str) -> Report:
+    """Run a plan with a display, warnings and a report on stderr, unless they aren't wanted.
+
+    again: the command that goes on with the run if it stops before its end.
+    """
     logging.getLogger("mergec").setLevel(logging.ERROR if quiet else logging.WARNING)
-    with terminable():
-        if quiet:
-            return api.run(plan, backend=backend, device=device)
-        with display(plan, sys.stderr) as watch:
-            report = api.run(plan, backend=backend, device=device, watch=watch)
+    try:
+        with terminable(), pausable(_say) as stop:
+            if quiet:
+                return api.run(plan, backend=backend, device=device, stop=stop)
+            with display(plan, sys.stderr) as watch:
+                report = api.run(plan, backend=backend, device=device, watch=watch, stop=stop)
+    except Paused as paused:
+        _say(f"stopped: {paused}; go on with: {again}")
+        raise click.exceptions.Exit(PAUSED) from None
+    except (KeyboardInterrupt, Stopped):
+        with suppress(OSError):  # the terminal may be gone
+            _say(f"what is finished is kept; go on with: {again}")
+        raise
     for line in report_lines(report):
         click.echo(line, err=True)
     return report
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)

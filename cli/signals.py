@@ -1,10 +1,14 @@
-"""SIGTERM and SIGHUP while a run is under way -> the same clean stop as Ctrl-C, with their code."""
+"""Signals while a run is under way -> a clean stop, at once or after what is under way.
+
+The first Ctrl-C lets the run finish what is under way, the second stops it. SIGTERM and SIGHUP stop
+it at once, with their own exit codes.
+"""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
@@ -52,6 +56,32 @@ def terminable() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_IGN if received else handler)
+
+
+@contextmanager
+def pausable(say: Callable[[str], None]) -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C in the block sets; the next one is a KeyboardInterrupt.
+
+    say: tells a person how to go on from there.
+    """
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def pause(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        say("finishing what is under way; Ctrl-C again stops now")
+
+    if before != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, pause)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _hear_nothing(number: int, frame: object) -> None:

@@ -159,6 +159,10 @@ class MergecError(Exception):
         self.diagnostics: tuple[Diagnostic, ...] = tuple(diagnostics)
         super().__init__("\n\n".join(str(d) for d in self.diagnostics))
 
+    def __reduce__(self) -> tuple[type[MergecError], tuple[tuple[Diagnostic, ...]]]:
+        """Pickles whole: an error may come from another process."""
+        return type(self), (self.diagnostics,)
+
     @classmethod
     def of(
         cls,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..compiler.planning.plan import Plan
-from ..grammar.diagnostics import CheckpointError, Diagnostics, ResourceError
+from ..grammar.diagnostics import CheckpointError, Diagnostics, ResourceError, RunError
 from .files import Files
 
 _PIECE = 4 * 2**20
@@ -49,3 +49,23 @@ def check_equalities(plan: Plan, files: Files) -> None:
             notes=tuple(f"{name}: {between}" for name, between in list(differing.items())[:6]),
             hint="only tensors of floats can be merged; others must be the same",
         )
+
+
+def check_sources(plan: Plan) -> None:
+    """No source has changed since the plan was made. Errors: RunError E0651."""
+    for checkpoint in plan.sources.values():
+        for file in checkpoint.files:
+            try:
+                now = file.open()
+                now.close()
+            except CheckpointError as error:
+                said = error.diagnostics[0].message
+            else:
+                if now.identity == file.identity[: len(now.identity)]:
+                    continue
+                said = f"{file.place} was written again"
+            raise RunError.of(
+                "E0651",
+                f"{checkpoint.reference} has changed while it was read: {said}",
+                hint="run again: what was made of it is made again",
+            )

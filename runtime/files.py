@@ -15,6 +15,7 @@ from ..checkpoints.stores import OpenFile, StoredFile
 from ..compiler.graph.graph import Load
 from ..grammar.diagnostics import CheckpointError, MergecError, RunError
 from .arrivals import Arrivals
+from .checksums import Checksum
 
 T = TypeVar("T")
 
@@ -55,6 +56,21 @@ class Writer:
                 done += os.pwrite(self._fd, data[done:], place + done)
             except OSError as error:
                 raise _unwritable(self._path, error) from error
+
+
+class SummedWriter:
+    """A writer whose bytes are added to a checksum as they pass."""
+
+    __slots__ = ("_checksum", "_writer")
+
+    def __init__(self, writer: Writer, checksum: Checksum) -> None:
+        self._writer = writer
+        self._checksum = checksum
+
+    def write(self, start: int, data: memoryview, aligned: bool = False) -> None:
+        """Write bytes from byte `start` of the tensor on: a block of the checksum."""
+        self._writer.write(start, data, aligned)
+        self._checksum.add(start, data)
 
 
 class Files:

@@ -1,7 +1,8 @@
 """A component at work: its sweeps in order, each tile by tile, by any number of workers.
 
-A job hands out chunks of tiles of its current sweep; when the last one is done, the worker that
-finished it turns sums and histograms into the scalars of the next sweep.
+A job is made by the worker that lets it in, ready to hand out work or done already. It hands out
+chunks of tiles of its current sweep; when the last one is done, the worker that finished it turns
+sums and histograms into the scalars of the next sweep.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ import numpy as np
 from ..compiler.kernels.arguments import STORAGE
 from ..compiler.planning.plan import CHUNK
 from ..compiler.planning.strategies import Strategy
-from ..compiler.sweeps.components import Component
+from ..compiler.sweeps.components import TILES_AT_ONCE, Component
 from ..compiler.sweeps.program import Sweep
 from ..grammar.diagnostics import RunError
 from ..ops.method_error import MethodError
 from .buffers import Buffers
-from .files import Files
+from .checksums import Checksum
+from .files import Files, SummedWriter, Writer
 from .finite import nonfinite_error
 from .function_calls import call_whole
 from .held import Held, InMemory, Spilled
@@ -31,13 +33,6 @@ from .meters import Meter
 from .pools import Pools
 from .scalars import Scalars
 from .walk import Data, KernelOf, Walk
-
-
-class Destination(NamedTuple):
-    """Where an output tensor's bytes go."""
-
-    path: Path
-    offset: int
 
 
 class Chunk(NamedTuple):
@@ -49,7 +44,11 @@ class Chunk(NamedTuple):
 
 
 class Job:
-    """The state of one component. Methods are called by workers; `lock` guards the state."""
+    """The state of one component. Methods are called by workers; `lock` guards the state.
+
+    sweeps: those of its option that are to be done. writers: for each output number those of its
+    targets; none where nothing is written. buffers: of the worker that makes the job.
+    """
 
     def __init__(
         self,
@@ -57,13 +56,14 @@ class Job:
         option: Strategy,
         sweeps: Sequence[Sweep],
         pools: Pools,
-        places: Sequence[Sequence[Destination]],
+        writers: Sequence[Sequence[Writer]],
         files: Files,
         kernel_of: KernelOf,
         spill_folder: Path,
-        meter: Meter | None = None,
+        meter: Meter,
+        buffers: Buffers,
     ) -> None:
-        self.meter = meter or Meter()
+        self.meter = meter
         self.component = component
         self.option = option
         self._pools = pools
@@ -71,7 +71,6 @@ class Job:
         self.done = False
         self._program = component.template.program
         self._files = files
-        self._places = places
         self._kernel_of = kernel_of
         self._lock = threading.Lock()
         self._tile = component.tile
@@ -80,18 +79,30 @@ class Job:
         self._sweeps = iter(sweeps)
         self._walk: Walk | None = None
         self._next = self._left = 0
-
-    def open(self, buffers: Buffers) -> None:
-        """Get ready: open files, compile kernels. Until then there is nothing to take."""
-        self._readers = [self._files.reader(load) for load in self.component.loads]
-        self._writers = [[self._files.writer(*place) for place in group] for group in self._places]
-        if self.component.template.copies:
+        self._sums = [Checksum(size) for size in self._blocks()] if writers else []
+        self._readers = [files.reader(load) for load in component.loads]
+        self._writers: list[list[Writer | SummedWriter]] = [
+            [*(SummedWriter(writer, found) for writer in group[:1]), *group[1:]]
+            for group, found in zip(writers, self._sums, strict=bool(writers))
+        ]
+        if component.template.copies:
             self._left = self._tiles
             return
         self._data = Data(self._readers, self._writers, self._held)
         self._scalars = Scalars(self.component, self._pools)
         with self._blamed():
             self._advance(buffers)
+
+    def _blocks(self) -> list[int]:
+        """For each output number the bytes that are written at once."""
+        if self.component.template.copies:
+            return [self._tile * self.component.loads[0].tensor.dtype.itemsize]
+        return [self._tile * TILES_AT_ONCE * d.itemsize for _, d in self._program.outputs]
+
+    @property
+    def checksums(self) -> list[str]:
+        """For each output number the checksum of its tensors' bytes, once the job is done."""
+        return [found.text for found in self._sums]
 
     def take(self) -> Chunk | None:
         """The next chunk of the current sweep, or None while others finish it."""

@@ -37,11 +37,15 @@ class Report:
     anonymous memory grew by while computing, kernels left out, which is what the promise is about.
     peak_bytes: the most resident memory of the whole process so far (VmHWM). Both are 0 where the
     system doesn't tell, grown_bytes also for a run too small to be seen. planned_seconds: the
-    estimate.
+    estimate. tensors: of all outputs; computed and copied: in this run (copied from the output that
+    was there before), the others were finished already.
     """
 
     outputs: tuple[Path, ...]
     tensors: int
+    computed: int
+    copied: int
+    copied_bytes: int
     seconds: float
     planned_seconds: float
     cpu_seconds: float

@@ -29,7 +29,7 @@ class Scalars:
         self._program = program
         self._params = component.params
         self._numel = component.numel
-        self._pool_numel = [pools.numel.get(pool, 0) for pool in component.pools]
+        self._pool_numel = [pools.sizes.get(pool, 0) for pool in component.pools]
         self._values: dict[int, float] = {}
         self._bundles: dict[int, Sequence[float]] = {}
         self._row = program.selections

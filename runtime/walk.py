@@ -19,7 +19,7 @@ from ..compiler.sweeps.components import TILES_AT_ONCE, Component
 from ..compiler.sweeps.program import Look, Program, Segment, Sweep, expected_looks
 from .buffers import Buffers, Room
 from .cuts import Query, Search
-from .files import Writer
+from .files import SummedWriter, Writer
 from .finite import nonfinite_error
 from .function_calls import call_rows
 from .held import Held, InMemory, Spilled
@@ -52,7 +52,7 @@ class Data(NamedTuple):
     """A component's data: its inputs, its outputs (each in several places), held values."""
 
     readers: Sequence[TensorReader]
-    writers: Sequence[Sequence[Writer]]
+    writers: Sequence[Sequence[Writer | SummedWriter]]
     held: dict[int, Held]
 
 

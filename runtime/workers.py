@@ -9,30 +9,48 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from .buffers import Buffers
 from .jobs import Chunk, Job
 
 
+class Waiting(NamedTuple):
+    """A job to be let in.
+
+    number: the caller's, for telling jobs apart. make: makes it, with the worker's buffers. held:
+    the most bytes that it holds at once.
+    """
+
+    number: int
+    make: Callable[[Buffers], Job]
+    held: int
+
+
 class Workers:
     """A pool of threads over a stream of jobs.
 
-    jobs: each with the most bytes that it holds at once. budget: how much all jobs under way may
-    hold together. on_done: called with each finished job, by a worker.
+    budget: how much all jobs under way may hold together. on_done: called with each finished job
+    and its number, by a worker. stop: once it is set no further job is let in, and those under way
+    are finished.
     """
 
     def __init__(
         self,
-        jobs: Iterator[tuple[Job, int]],
+        jobs: Iterator[Waiting],
         threads: int,
         budget: int,
-        on_done: Callable[[Job], None],
+        on_done: Callable[[int, Job], None],
+        stop: threading.Event | None = None,
     ) -> None:
         self._jobs = jobs
         self._budget = budget
         self._on_done = on_done
-        self._waiting: tuple[Job, int] | None = None
-        self._active: list[tuple[Job, int]] = []
+        self._stop = stop or threading.Event()
+        self._waiting: Waiting | None = None
+        self._active: list[tuple[Job, Waiting]] = []
+        self._held = 0
+        self._under_way = 0
         self._exhausted = False
         self._failure: BaseException | None = None
         self._stopped = False
@@ -81,46 +99,54 @@ class Workers:
 
     def _take(self, buffers: Buffers) -> Chunk | None:
         """The next chunk, waiting for one if need be; None when there is no more work."""
-        while isinstance(found := self._chunk_or_job(), Job):
-            found.open(buffers)  # not under the lock: others go on meanwhile
-            self._settle(found)
+        while isinstance(found := self._chunk_or_job(), Waiting):
+            job = found.make(buffers)  # not under the lock: others go on meanwhile
+            with self._changed:
+                self._active.append((job, found))
+            self._settle(job)
         return found
 
-    def _chunk_or_job(self) -> Chunk | Job | None:
-        """A chunk, or a job that was let in and is to be opened, or None at the end."""
+    def _chunk_or_job(self) -> Chunk | Waiting | None:
+        """A chunk, or a job that is let in and is to be made, or None at the end."""
         with self._changed:
             while not self._stopped:
                 for job, _ in self._active:
                     chunk = job.take()
                     if chunk is not None:
                         return chunk
-                if self._admit():
-                    return self._active[-1][0]
-                if not self._active and self._exhausted and self._waiting is None:
+                admitted = self._admit()
+                if admitted is not None:
+                    return admitted
+                if not self._under_way and self._exhausted and self._waiting is None:
                     return None
                 self._changed.wait()
             return None
 
-    def _admit(self) -> bool:
-        """Let the next job in, if there is one and its bytes fit."""
+    def _admit(self) -> Waiting | None:
+        """The next job, if there is one and its bytes fit."""
+        if self._stop.is_set():
+            self._exhausted, self._waiting = True, None
         if self._waiting is None and not self._exhausted:
             self._waiting = next(self._jobs, None)
             self._exhausted = self._waiting is None
-        if self._waiting is None:
-            return False
-        held = sum(size for _, size in self._active)
-        fits = held + self._waiting[1] <= self._budget
-        if self._active and not fits:
-            return False
-        self._active.append(self._waiting)
+        admitted = self._waiting
+        if admitted is None:
+            return None
+        if self._under_way and self._held + admitted.held > self._budget:
+            return None
+        self._held += admitted.held
+        self._under_way += 1
         self._waiting = None
-        return True
+        return admitted
 
     def _settle(self, job: Job) -> None:
         """A job has new work to give, or is done."""
         if job.done:
-            self._on_done(job)
+            entry = next(entry for entry in self._active if entry[0] is job)
+            self._on_done(entry[1].number, job)
+            with self._changed:
+                self._active.remove(entry)
+                self._held -= entry[1].held
+                self._under_way -= 1
         with self._changed:
-            if job.done:
-                self._active = [entry for entry in self._active if entry[0] is not job]
             self._changed.notify_all()

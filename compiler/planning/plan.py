@@ -18,8 +18,18 @@ from ..binding.bound import Bound
 from ..graph.graph import Graph, Invoke, Load
 from ..lowering.lower import Lowered
 from ..sweeps.components import Component, Template
-from ..sweeps.model_thresholds import pool_passes, pool_rounds
+from ..sweeps.model_thresholds import pool_passes, pool_rounds, pool_sizes
+from .content_keys import (
+    Key,
+    LeafIdentity,
+    content_identity,
+    node_keys,
+    output_keys,
+    portable_identity,
+)
+from .lineage import Lineage, lineages
 from .machine import available_bytes
+from .parts import component_digest, find_parts, work_digest
 from .plan_outputs import plan_outputs
 from .planned_output import PlannedOutput
 from .strategies import Strategy, StrategyFinder
@@ -70,7 +80,7 @@ class Plan:
 
     graph: before optimisation; optimised: after it. ways: for each component its options; choices:
     the one that is taken. sources: by reference, in the order of their first use.
-    equalities: pairs of non-float tensors that must be the same.
+    equalities: pairs of non-float tensors that must be the same. optimise: the level of `-O`.
     limit: the memory limit in bytes that the choices keep within.
     """
 
@@ -85,6 +95,7 @@ class Plan:
     outputs: tuple[PlannedOutput, ...]
     sources: Mapping[str, Checkpoint]
     equalities: tuple[tuple[Load, Load], ...]
+    optimise: int
     warnings: tuple[Diagnostic, ...]
     threads: int
     limit: int
@@ -93,6 +104,43 @@ class Plan:
     def layouts(self) -> tuple[Layout, ...]:
         """Each output's shards."""
         return tuple(output.layout for output in self.outputs)
+
+    @cached_property
+    def keys(self) -> tuple[dict[str, Key], ...]:
+        """The content keys of each output's tensors, by name, as sources are on this machine."""
+        return self._output_keys(content_identity)
+
+    @cached_property
+    def digests(self) -> tuple[str, ...]:
+        """What each component computes, whatever others there are, on any machine."""
+        keys = self._output_keys(portable_identity)
+        return tuple(component_digest(component, keys) for component in self.components)
+
+    @cached_property
+    def digest(self) -> str:
+        """What the plan does: the same for any memory limit, number of threads and machine."""
+        return work_digest(self.layouts, self.digests)
+
+    @cached_property
+    def lineages(self) -> tuple[Lineage, ...]:
+        """What each output's tensors are made of."""
+        return lineages(self.optimised, len(self.outputs))
+
+    @cached_property
+    def parts(self) -> tuple[tuple[int, ...], ...]:
+        """The components of each part: together they write whole files, and nothing else does."""
+        return find_parts(self.components, self.layouts)
+
+    @cached_property
+    def pool_sizes(self) -> dict[int, int]:
+        """How many elements share each threshold of a whole model."""
+        return pool_sizes(self.components)
+
+    def _output_keys(self, identity: LeafIdentity) -> tuple[dict[str, Key], ...]:
+        dtypes = sorted({c.template.program.compute.name for c in self.components})
+        settings = (dtypes, self.optimise)
+        keys = node_keys(self.optimised, settings, identity)
+        return output_keys(self.optimised, keys, len(self.outputs))
 
     @cached_property
     def stage_groups(self) -> tuple[tuple[str, ...], ...]:
@@ -248,11 +296,13 @@ def make_plan(
             bound,
             lowered.structures,
             optimised,
+            found,
             source,
             {"set": dict(request.overrides), "optimise": request.optimise},
         ),
         sources=bound.sources,
         equalities=tuple(lowered.equalities),
+        optimise=request.optimise,
         warnings=(*bound.warnings, *warnings),
         threads=threads,
         limit=limit,

@@ -10,13 +10,13 @@ and list it in `_small_files`; the run writes and flushes it before the first te
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ... import __version__
 from ...checkpoints.catalog import asked_revision
 from ...checkpoints.checkpoint import Checkpoint
-from ...checkpoints.shard_layout import Layout, plan_layout
+from ...checkpoints.shard_layout import Layout, layout_of
 from ...checkpoints.small_files import readable_sidecars
 from ...grammar.diagnostics import CheckpointError, SourceText
 from ...ops.dtypes import DType
@@ -24,7 +24,9 @@ from ..binding.bound import Bound, ByName, Output, Source
 from ..binding.model_structure import Structures, config_source, sources_of
 from ..binding.stage_selection import output_name
 from ..graph.graph import Graph, Write
+from ..sweeps.components import Component
 from .output_config import WrittenTensor, output_config
+from .parts import cut_shards
 from .planned_output import CopiedFile, NewFile, PlannedOutput, SmallFile
 
 FORMAT_VERSION = 2
@@ -35,10 +37,11 @@ def plan_outputs(
     bound: Bound,
     structures: Structures,
     graph: Graph,
+    components: Sequence[Component],
     recipe: SourceText,
     settings: dict[str, Any],
 ) -> tuple[PlannedOutput, ...]:
-    """Every output of a recipe whose optimised graph this is.
+    """Every output of a recipe of which these are the optimised graph and its components.
 
     settings: what else the recipe was compiled with and its manifests note.
     Errors: CheckpointError E0612 (a config that can't be written), RunError E0603 (a small file
@@ -49,19 +52,20 @@ def plan_outputs(
         assert isinstance(node.op, Write)
         tensors[node.op.output].append((node.op.name, node.type.dtype, node.type.shape))
     facts = _recipe_facts(bound, recipe) | settings
+    cuts = cut_shards(components, tensors, [output.shard_bytes for output in bound.outputs])
     return tuple(
-        _planned(output, structures, found, facts)
-        for output, found in zip(bound.outputs, tensors, strict=True)
+        _planned(output, structures, found, layout_of(cut), facts)
+        for output, found, cut in zip(bound.outputs, tensors, cuts, strict=True)
     )
 
 
 def _planned(
     output: Output,
     structures: Structures,
-    tensors: list[tuple[str, DType, tuple[int, ...]]],
+    tensors: list[WrittenTensor],
+    layout: Layout,
     facts: dict[str, Any],
 ) -> PlannedOutput:
-    layout = plan_layout(tensors, output.shard_bytes)
     return PlannedOutput(
         path=output.path,
         name=output_name(output),

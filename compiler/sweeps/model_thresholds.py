@@ -6,7 +6,7 @@ A pool is all the values that one such threshold is looked for among. Thresholds
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ...grammar.diagnostics import RecipeError, Span
@@ -63,6 +63,15 @@ def pool_passes(component: Component, rounds: Rounds, graph: Graph) -> tuple[Mod
         now = [i for i in program.pooled if rounds[component.pooled[i]] == turn]
         passes += [ModelScan(turn * looks + n, pool_sweep(program, now, n)) for n in range(looks)]
     return tuple(passes)
+
+
+def pool_sizes(found: Iterable[Component]) -> dict[int, int]:
+    """The elements of each pool: all that are looked at for its threshold."""
+    sizes: dict[int, int] = {}
+    for component in found:
+        for pool in component.pooled.values():
+            sizes[pool] = sizes.get(pool, 0) + component.numel
+    return sizes
 
 
 def _span_of(component: Component, graph: Graph, selection: int) -> Span | None:

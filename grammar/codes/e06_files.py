@@ -147,4 +147,16 @@ CODES = (
         "Models are read from `https://`, `s3://` and `gs://`, and from no other kind of address.",
         "Correct the address.",
     ),
+    Code(
+        "E0650",
+        "an output that isn't complete",
+        "It is finished only when every tensor of it is accounted for.",
+        "Run the recipe again: it goes on where it stopped.",
+    ),
+    Code(
+        "E0651",
+        "a source that has changed during the run",
+        "What was made of it before and after wouldn't fit together; nothing is committed.",
+        "Run again: what hangs on that source is made again.",
+    ),
 )

@@ -8,21 +8,23 @@ from pathlib import Path
 
 import pytest
 from mergec.grammar.diagnostics import RunError
-from mergec.runtime import staging
+from mergec.runtime import run_folder
 from mergec.runtime.carry import files_below
-from mergec.runtime.staging import StagedOutput
+from mergec.runtime.run_folder import RunFolder
+
+DIGEST = "0123456789abcdef"
 
 
 def write_output(path: Path, listed: bool = True, **files: str) -> None:
     """An output with these files, dots as `__` and slashes as `___`."""
-    with StagedOutput(path) as output:
+    with RunFolder(path, DIGEST) as output:
         for name, text in files.items():
             target = output.folder / name.replace("___", "/").replace("__", ".")
             target.parent.mkdir(exist_ok=True)
             target.write_text(text)
         names = [{"name": name} for name in files_below(output.folder)]
         manifest = {"format_version": 2, "files": names} if listed else {"format_version": 1}
-        output.write_file("mergec.json", json.dumps(manifest).encode())
+        output.write("mergec.json", json.dumps(manifest).encode())
         output.commit()
 
 
@@ -96,10 +98,10 @@ def test_a_run_killed_while_files_are_moved(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Path, "rename", killed)
-        patch.setattr(staging.shutil, "rmtree", _interrupted)
+        patch.setattr(run_folder.shutil, "rmtree", _interrupted)
         write_output(out, config__json="new")
     assert (tmp_path / ".out.mergec-old").is_dir()
-    StagedOutput(out).discard()
+    RunFolder(out, DIGEST).__enter__().discard()
     assert content(out) == {"config.json": "new", "a": "mine", "b": "mine"}
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -112,7 +114,7 @@ def test_an_old_output_half_removed_is_not_carried(tmp_path: Path) -> None:
     out = tmp_path / "out"
     write_output(out)
     put(tmp_path / ".out.mergec-old", LICENSE="old")
-    StagedOutput(out).discard()
+    RunFolder(out, DIGEST).__enter__().discard()
     assert content(out) == {}
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
@@ -126,7 +128,7 @@ def test_files_that_cannot_be_moved_stay(tmp_path: Path, monkeypatch: pytest.Mon
         raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as patch, pytest.raises(RunError, match="E0603") as caught:
-        patch.setattr(staging, "carry_over", fail)
+        patch.setattr(run_folder, "carry_over", fail)
         write_output(out, b="new")
     assert ".out.mergec-old: Input/output error" in str(caught.value)
     assert content(out) == {"b": "new"}

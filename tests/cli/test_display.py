@@ -85,6 +85,9 @@ def test_a_report_in_lines():
     report = Report(
         outputs=(Path("x"),),
         tensors=21,
+        computed=21,
+        copied=0,
+        copied_bytes=0,
         seconds=12.34,
         planned_seconds=10.0,
         cpu_seconds=20.0,
@@ -115,7 +118,7 @@ def test_a_report_in_lines():
 
 def test_memory_too_small_to_be_seen(plan):
     stage = StageReport(("core",), 1, 1, 0.0, 0.0, 1, 1, 0, 2**20)
-    report = Report((), 1, 0.1, 0.1, 0.1, 1, 1, 1, 2**20, 0, 2**27, 0, "native", (stage,))
+    report = Report((), 1, 1, 0, 0, 0.1, 0.1, 0.1, 1, 1, 1, 2**20, 0, 2**27, 0, "native", (stage,))
     line = list(report_lines(report))[2]
     assert line == (
         "peak memory 128.0 MiB in all; "

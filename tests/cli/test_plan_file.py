@@ -132,8 +132,8 @@ def test_a_changed_source_is_refused(saved, invoke):
     was = file.stat()
     os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns + 1))
     refused(invoke, "E0623", "`org/a` has changed since x.mplan was made", "was written again")
-    os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns))
-    assert invoke("plan", "x.mplan").exit_code == 0
+    os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns))  # its old time doesn't hide it
+    refused(invoke, "E0623", "`org/a` has changed since x.mplan was made", "was written again")
     header = file.read_bytes()
     file.write_bytes(header + b"\0")
     refused(invoke, "E0623", "`org/a`", "bytes, had")
@@ -157,7 +157,7 @@ def test_a_header_that_changed_alone_is_refused(saved, invoke):
     swapped = data.replace(names[0], b"?" * 26).replace(names[1], names[0])
     file.write_bytes(swapped.replace(b"?" * 26, names[1]))
     os.utime(file, ns=(was.st_atime_ns, was.st_mtime_ns))
-    refused(invoke, "E0623", "its files aren't those that were planned")
+    refused(invoke, "E0623", "was written again")
 
 
 def test_a_plan_that_compiles_to_something_else_is_refused(saved, invoke, monkeypatch):

@@ -24,7 +24,8 @@ from mergec.ops.method import Method
 from mergec.ops.symbols import Tracer
 from mergec.runtime.backends import NativeBackend, TorchBackend
 from mergec.runtime.buffers import Buffers
-from mergec.runtime.jobs import Destination, Job
+from mergec.runtime.jobs import Job
+from mergec.runtime.meters import Meter
 from mergec.runtime.pools import Pools
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -73,18 +74,19 @@ def run(
     outputs = [np.zeros(size * dtype.itemsize, np.uint8) for _, dtype in program.outputs]
     files: Any = _Memory(inputs, outputs)
     option = StrategyFinder().strategies(component)[0]
+    buffers = Buffers()
     job = Job(
         component=component,
         option=option,
         sweeps=option.sweeps,
-        pools=Pools([component]),
-        places=[[Destination(Path(str(i)), 0)] for i in range(len(outputs))],
+        pools=Pools({}, program.compute),
+        writers=[[files.writer(Path(str(i)), 0)] for i in range(len(outputs))],
         files=files,
         kernel_of=lambda program, segment: kernel(program, segment, backend),
         spill_folder=Path(tempfile.gettempdir()),
+        meter=Meter(),
+        buffers=buffers,
     )
-    buffers = Buffers()
-    job.open(buffers)
     while not job.done:
         chunk = job.take()
         assert chunk is not None

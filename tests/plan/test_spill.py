@@ -13,6 +13,7 @@ import mergec
 import pytest
 from mergec.compiler.planning.plan import Plan
 from mergec.runtime import held
+from mergec.runtime.run_folder import run_folders
 
 # so many sources that a file is quicker than reading all of them again
 RECIPE = """\
@@ -54,7 +55,8 @@ def test_a_limit_between_makes_it_spill(
     assert plan.bytes_spilled > 0
     assert max(plan.most_spilled) >= 4 * 4096 * 4096
     mergec.run(plan)
-    assert set(folders) == {tmp_path / ".spilt.mergec-partial"}
+    (folder,) = set(folders)
+    assert folder.parent == tmp_path and folder.name.startswith(".spilt.mergec-")
     free = mergec.compile(RECIPE, models=[mirror], out=tmp_path / "free", memory="64GiB")
     assert free.bytes_spilled == 0
     mergec.run(free)
@@ -63,7 +65,7 @@ def test_a_limit_between_makes_it_spill(
     assert files[0] == files[1]
 
 
-def test_a_kill_leaves_only_the_partial_folder(mirror: Path, tmp_path: Path) -> None:
+def test_a_kill_leaves_only_the_run_folder(mirror: Path, tmp_path: Path) -> None:
     limit = spilling(mirror, tmp_path / "one").limit
     recipe = tmp_path / "recipe.merge"
     recipe.write_text(RECIPE)
@@ -71,14 +73,17 @@ def test_a_kill_leaves_only_the_partial_folder(mirror: Path, tmp_path: Path) -> 
     environment = os.environ | {"MERGEC_HOME": str(tmp_path / "home")}
     command = [sys.executable, "-c", PROGRAM, str(recipe), str(mirror), str(limit)]
     with subprocess.Popen(command, env=environment) as process:
-        _wait_until_spilling(process, tmp_path / ".one.mergec-partial")
+        _wait_until_spilling(process, tmp_path / ".one.mergec-")
         process.send_signal(signal.SIGKILL)
         process.wait(60)
     assert process.returncode == -signal.SIGKILL
     left = {path.name for path in tmp_path.iterdir()} - {"home"}
-    assert left == {".one.mergec-partial", "recipe.merge"}
-    partial = tmp_path / ".one.mergec-partial"
-    assert not [path for path in partial.iterdir() if path.suffix != ".safetensors"]
+    (partial,) = run_folders(tmp_path / "one")
+    assert left == {partial.name, "recipe.merge"}
+    assert {path.name for path in partial.iterdir()} == {
+        ".mergec",
+        "model.safetensors",
+    }
     mergec.run(recipe, models=[mirror], memory=limit)
     assert {path.name for path in tmp_path.iterdir()} - {"home"} == {"one", "recipe.merge"}
 
@@ -90,7 +95,7 @@ def _wait_until_spilling(process: subprocess.Popen[bytes], folder: Path) -> None
         for link in Path(f"/proc/{process.pid}/fd").glob("*"):
             try:
                 target = os.readlink(link)
-                if target.startswith(f"{folder}/") and target.endswith(" (deleted)"):
+                if target.startswith(str(folder)) and target.endswith(" (deleted)"):
                     return
             except OSError:
                 continue

@@ -19,7 +19,16 @@ from support.merging import plan_recipe, read_checkpoint
 
 RUNTIME = Path(__file__).resolve().parents[2] / "runtime"
 THE_PLAN = {"graph.graph", "sweeps.components", "sweeps.program"} | {
-    f"planning.{name}" for name in ("plan", "planned_output", "strategies", "estimate", "machine")
+    f"planning.{name}"
+    for name in (
+        "plan",
+        "planned_output",
+        "content_keys",
+        "lineage",
+        "strategies",
+        "estimate",
+        "machine",
+    )
 }
 """What a run may know of the compiler, beside kernels: the types that a plan consists of."""
 

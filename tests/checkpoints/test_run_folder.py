@@ -14,10 +14,12 @@ from mergec.checkpoints.small_files import readable_sidecars
 from mergec.compiler.planning.planned_output import NewFile, PlannedOutput
 from mergec.grammar.diagnostics import ResourceError, RunError, SourceText, Span
 from mergec.ops.dtypes import float32
-from mergec.runtime.staging import StagedOutput, check_space
+from mergec.runtime.disk import check_space
+from mergec.runtime.run_folder import RunFolder
 from support.checkpoints import tiny_mistral
 from support.stores import open_path
 
+DIGEST = "0123456789abcdef"
 SPAN = Span(SourceText("r.merge", 'save a to "./out"'), 10, 17)
 LAYOUT = plan_layout([("a", float32, (2,)), ("b", float32, (3,))], 8)
 assert LAYOUT.index is not None
@@ -27,9 +29,9 @@ Usage = namedtuple("Usage", "total used free")
 
 
 def write_output(path: Path, manifest: str = "{}") -> None:
-    with StagedOutput(path) as output:
-        output.allocate(PLANNED)
-        output.write_file("mergec.json", manifest.encode())
+    with RunFolder(path, DIGEST) as output:
+        output.fill(PLANNED)
+        output.write("mergec.json", manifest.encode())
         output.commit()
 
 
@@ -39,14 +41,14 @@ def names(folder: Path) -> list[str]:
 
 def test_appears_at_commit(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "out"
-    with StagedOutput(path) as output:
-        assert names(path.parent) == [".out.mergec-partial"]
-        output.allocate(PLANNED)
+    with RunFolder(path, DIGEST) as output:
+        assert names(path.parent) == [f".out.mergec-{DIGEST}"]
+        output.fill(PLANNED)
         for shard in LAYOUT.shards:
             file = output.folder / shard.name
             assert file.stat().st_size == shard.size
             assert file.read_bytes().startswith(shard.header)
-        output.write_file("mergec.json", b"{}")
+        output.write("mergec.json", b"{}")
         assert not path.exists()
         output.commit()
         output.discard()
@@ -75,8 +77,8 @@ def test_discard_leaves_what_was_there(before: str, tmp_path: Path) -> None:
     path = tmp_path / "deep" / "er" / "out"
     if before == "output":
         write_output(path, "old")
-    with pytest.raises(KeyboardInterrupt), StagedOutput(path) as output:
-        output.allocate(PLANNED)
+    with pytest.raises(KeyboardInterrupt), RunFolder(path, DIGEST) as output:
+        output.fill(PLANNED)
         raise KeyboardInterrupt
     if before == "output":
         assert (path / "mergec.json").read_text() == "old"
@@ -87,7 +89,7 @@ def test_discard_leaves_what_was_there(before: str, tmp_path: Path) -> None:
 
 def refused(path: Path, code: str, words: str) -> None:
     with pytest.raises(ResourceError) as caught:
-        StagedOutput(path, SPAN)
+        RunFolder(path, DIGEST, SPAN).__enter__()
     [problem] = caught.value.diagnostics
     assert (problem.code, problem.span) == (code, SPAN)
     assert words in problem.message
@@ -108,8 +110,8 @@ def test_refuses_a_folder_of_somebody_else(tmp_path: Path) -> None:
 
 
 def test_refuses_a_folder_that_became_somebody_elses_meanwhile(tmp_path: Path) -> None:
-    with StagedOutput(tmp_path / "out") as output:
-        output.write_file("mergec.json", b"{}")
+    with RunFolder(tmp_path / "out", DIGEST) as output:
+        output.write("mergec.json", b"{}")
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "pytorch_model.bin").touch()
         with pytest.raises(ResourceError, match="E0503"):
@@ -122,8 +124,8 @@ def test_a_folder_of_a_person_s_own_files_is_taken_and_they_stay(tmp_path: Path)
     (tmp_path / "out" / "plots").mkdir(parents=True)
     (tmp_path / "out" / "plots" / "loss.png").write_text("picture")
     (tmp_path / "out" / "notes.md").write_text("mine")
-    with StagedOutput(tmp_path / "out") as output:
-        output.write_file("mergec.json", b'{"format_version": 2, "files": []}')
+    with RunFolder(tmp_path / "out", DIGEST) as output:
+        output.write("mergec.json", b'{"format_version": 2, "files": []}')
         output.write_file("config.json", b"{}")
         output.commit()
     assert names(tmp_path / "out") == ["config.json", "mergec.json", "notes.md", "plots"]
@@ -149,19 +151,19 @@ def test_unwritable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         raise PermissionError(errno.EACCES, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "mkdir", deny)
-    refused(tmp_path / "out", "E0502", f"{tmp_path / '.out.mergec-partial'}: Permission denied")
+    refused(tmp_path / "out", "E0502", f"{tmp_path}/.out.mergec-{DIGEST}: Permission denied")
 
 
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
-    with StagedOutput(tmp_path / "out") as first:
+    with RunFolder(tmp_path / "out", DIGEST) as first:
         refused(tmp_path / "out", "E0504", "another mergec is writing")
-        first.write_file("mergec.json", b"{}")
+        first.write("mergec.json", b"{}")
         first.commit()
     write_output(tmp_path / "out")
 
 
 def test_takes_over_what_a_killed_run_left(tmp_path: Path) -> None:
-    left = tmp_path / ".out.mergec-partial"
+    left = tmp_path / f".out.mergec-{DIGEST}"
     (left / "sub").mkdir(parents=True)
     (left / LAYOUT.shards[0].name).write_text("half")
     write_output(tmp_path / "out")
@@ -176,7 +178,7 @@ def test_recovers_from_a_kill_between_two_renames(renamed: str, tmp_path: Path) 
     if renamed == "twice":
         write_output(tmp_path / "new", "new")
         (tmp_path / "new").rename(tmp_path / "out")
-    StagedOutput(tmp_path / "out").discard()
+    RunFolder(tmp_path / "out", DIGEST).__enter__().discard()
     assert names(tmp_path) == ["out"]
     assert (tmp_path / "out" / "mergec.json").read_text() == ("old" if renamed == "once" else "new")
 
@@ -188,7 +190,7 @@ def test_failed_rename_brings_the_old_output_back(
     rename = Path.rename
 
     def fail(self: Path, target: Path) -> Path:
-        if self.name.endswith("-partial"):
+        if self.name.endswith(DIGEST):
             raise OSError(errno.EIO, "Input/output error")
         return rename(self, target)
 
@@ -200,16 +202,19 @@ def test_failed_rename_brings_the_old_output_back(
 
 
 def test_commit_needs_a_manifest(tmp_path: Path) -> None:
-    with StagedOutput(tmp_path / "out") as output, pytest.raises(ValueError, match=r"mergec\.json"):
+    with (
+        RunFolder(tmp_path / "out", DIGEST) as output,
+        pytest.raises(ValueError, match=r"mergec\.json"),
+    ):
         output.commit()
 
 
 def test_full_disk_is_found_before_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1000, 900, 100))
-    with StagedOutput(tmp_path / "out", SPAN) as output:
+    with RunFolder(tmp_path / "out", DIGEST, SPAN) as output:
         with pytest.raises(ResourceError) as caught:
-            output.allocate(PLANNED)
-        assert names(output.folder) == []
+            output.fill(PLANNED)
+        assert names(output.folder) == [".mergec"]
     [problem] = caught.value.diagnostics
     assert (problem.code, problem.span) == ("E0501", SPAN)
     assert f"needs {LAYOUT.nbytes:,} bytes, 100 are free" in problem.message
@@ -224,8 +229,8 @@ def test_full_disk_while_writing(
         raise OSError(number, "full")
 
     monkeypatch.setattr(os, "posix_fallocate", fail, raising=False)
-    with StagedOutput(tmp_path / "out") as output, pytest.raises(ResourceError, match="E0501"):
-        output.allocate(PLANNED)
+    with RunFolder(tmp_path / "out", DIGEST) as output, pytest.raises(ResourceError, match="E0501"):
+        output.fill(PLANNED)
     assert names(tmp_path) == []
 
 
