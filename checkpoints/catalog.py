@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..grammar.diagnostics import CheckpointError, Span, did_you_mean
+from .adapters.adapter import Adapter, open_adapter
 from .checkpoint import Checkpoint, open_checkpoint
 from .formats.safetensors import Known
 from .hub.hub import Hub
@@ -54,6 +55,7 @@ class Catalog:
     mirrors: Sequence[Path] = ()
     hub: Hub = field(default_factory=Hub)
     _by_reference: dict[tuple[str, bool], Checkpoint] = field(default_factory=dict, init=False)
+    _adapters: dict[tuple[str, bool], Adapter] = field(default_factory=dict, init=False)
     _by_real_name: dict[str, Checkpoint] = field(default_factory=dict, init=False)
     _headers: Known = field(default_factory=dict, init=False)
 
@@ -68,6 +70,17 @@ class Catalog:
         key = (reference, prefer_path)
         if (known := self._by_reference.get(key)) is None:
             known = self._by_reference[key] = self._open(reference, span, prefer_path)
+        return known
+
+    def open_adapter(self, reference: str, span: Span, *, prefer_path: bool = False) -> Checkpoint:
+        """The adapter that a recipe calls `reference`.
+
+        Errors: as `open`, and those of `adapters.adapter.open_adapter`.
+        """
+        key = (reference, prefer_path)
+        if (known := self._adapters.get(key)) is None:
+            found = self._find(reference, span, prefer_path)
+            known = self._adapters[key] = open_adapter(found.store, reference, span, self._headers)
         return known
 
     def warm(self, references: Iterable[str], *, prefer_path: bool = False) -> None:
@@ -87,7 +100,7 @@ class Catalog:
     @property
     def checkpoints(self) -> list[Checkpoint]:
         """Those opened so far, one a reference, in the order of their first use."""
-        return list(self._by_reference.values())
+        return [*self._by_reference.values(), *self._adapters.values()]
 
     def inputs_within(self, folder: Path) -> list[str]:
         """References of the opened checkpoints that have a file in `folder`, say an output's."""

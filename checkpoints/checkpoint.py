@@ -44,8 +44,8 @@ class Checkpoint:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all tensors."""
-        return sum(tensor.nbytes for tensor in self.tensors.values())
+        """Bytes of all tensors, as they are stored."""
+        return sum(tensor.cost for tensor in self.tensors.values())
 
 
 def open_checkpoint(
@@ -67,7 +67,7 @@ def open_checkpoint(
     known = {} if known is None else known
     try:
         weight_map, names = weight_files(store, only)
-        files, tensors = _read_files(store, names, weight_map, known)
+        files, tensors = read_weights(store, names, weight_map, known)
         if not tensors:
             raise CheckpointError.of("E0602", f"{place} holds no tensors")
         config = read_config(store) if store.names("config.json") else {}
@@ -80,7 +80,7 @@ def open_checkpoint(
     return Checkpoint(reference or place, store, files, tensors, config, revision)
 
 
-def _read_files(
+def read_weights(
     store: Store, names: list[str], weight_map: dict[str, str], known: Known
 ) -> tuple[tuple[StoredFile, ...], dict[str, SourceTensor]]:
     """Every file's header. A tensor that two files hold is the one that the index names."""

@@ -38,6 +38,11 @@ class SourceTensor(Protocol):
     def shape(self) -> tuple[int, ...]: ...
 
     @property
+    def natural(self) -> DType:
+        """The dtype of an output of it where none is asked for: that of decoded blocks is coarser
+        than the float32 that they are read in."""
+
+    @property
     def nbytes(self) -> int:
         """Bytes of this dtype and shape."""
 
@@ -67,6 +72,10 @@ class Extent(NamedTuple):
     offset: int
     """Absolute byte offset in that file."""
     nbytes: int
+
+    @property
+    def natural(self) -> DType:
+        return self.dtype
 
     @property
     def cost(self) -> int:

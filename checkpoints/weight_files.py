@@ -44,7 +44,7 @@ def weight_files(store: Store, only: str | None) -> tuple[dict[str, str], list[s
         raise CheckpointError.of(
             "E0317",
             f"{store.place} is a LoRA adapter, not a whole model",
-            hint="merge it into its base model first: adapters are not supported yet",
+            hint="add it to its base model: `model + lora { … }`, in YAML `model+lora`",
         )
     if pickles := [name for name in names if name.endswith(_PICKLES)]:
         raise _unsupported(store, pickles[0])

@@ -151,6 +151,16 @@ class Expressions:
             return Term(kinds[0], None, node.span)
         return term
 
+    def adapter(self, node: syntax.ExprSyntax) -> BoundExpr | None:
+        """The adapter that a string names. Reports E0204 where it is none."""
+        value = self.evaluate(node)
+        if isinstance(value, syntax.String):
+            return self.references.open(value, adapter=True) if self.opening else None
+        if not isinstance(value, Unknown):
+            message = f"an adapter is a string, found {describe(value)}"
+            self.problems.report("E0204", message, node.span)
+        return None
+
     def expression(self, term: Term) -> BoundExpr | None:
         """A term's expression with its scale applied."""
         return self._arithmetic.expression(term)

@@ -14,7 +14,7 @@ from ...ops.parameters import Parameter
 from .bound import BoundExpr, Merge, MergeInput, Stack
 from .call_checks import check_base, check_count
 from .parameter_values import ParameterBinder, Parameters
-from .terms import ExprKind, Resolved, Term, Unknown, describe
+from .terms import ExprKind, Resolved, Term, Unknown
 
 _SPECIAL = ("stack", "cast", "lora")
 _LORA_SCALE = Parameter("scale", "number", True, 1.0)
@@ -26,6 +26,7 @@ class Evaluator(Protocol):
     def evaluate(self, node: syntax.ExprSyntax, words: Collection[str] = ()) -> Resolved: ...
     def expect(self, node: syntax.ExprSyntax, kinds: tuple[ExprKind, ...], what: str) -> Term: ...
     def expression(self, term: Term) -> BoundExpr | None: ...
+    def adapter(self, node: syntax.ExprSyntax) -> BoundExpr | None: ...
 
 
 class Blocks:
@@ -162,17 +163,21 @@ class Blocks:
         )
 
     def _lora(self, block: syntax.Block) -> Term:
-        for row in block.rows:
-            adapter = self._evaluator.evaluate(row.value)
-            if not isinstance(adapter, syntax.String | Unknown):
-                message = f"an adapter is a string, found {describe(adapter)}"
-                self._problems.report("E0204", message, row.value.span)
-        self._check_count(block, 1, 1, "takes", "adapter")
+        """An adapter: a delta, whose scale is kept beside it as that of any delta."""
+        sources = [self._evaluator.adapter(row.value) for row in block.rows]
+        counted = self._check_count(block, 1, 1, "takes", "adapter")
         ParameterBinder(
             block, "lora", (_LORA_SCALE,), self._evaluator.evaluate, self._problems
         ).bind()
-        self._problems.report("E0208", "`lora` is not supported yet", block.name_span)
-        return Term("delta", None, block.span)
+        if not counted or sources[0] is None:
+            return Term("delta", None, block.span)
+        scale = None
+        for given in (*block.rows[0].columns, *block.settings):
+            if given.name == "scale" and not isinstance(
+                value := self._evaluator.evaluate(given.value), Unknown | Term
+            ):
+                scale = value
+        return Term("delta", sources[0], block.span, scale)
 
     def _term(self, row: syntax.RowSyntax, kinds: tuple[ExprKind, ...], what: str) -> Term:
         return self._evaluator.expect(row.value, kinds, what)

@@ -36,12 +36,13 @@ class References:
         self._main = main
         self._main_catalog = catalog
         self._catalogs = {os.path.abspath(catalog.recipe_folder): catalog}
-        self._sources: dict[tuple[int, str, bool], Source | None] = {}
+        self._sources: dict[tuple[int, str, bool, bool], Source | None] = {}
         self._problems = problems
 
-    def open(self, reference: String) -> Source | None:
-        """The source of a reference; None if it can't be opened, which is reported once.
+    def open(self, reference: String, *, adapter: bool = False) -> Source | None:
+        """The source of a reference, to a model or to an adapter.
 
+        None if it can't be opened, which is reported once.
         Reports E0601 for an empty reference, and what the catalog finds wrong.
         """
         if not reference.value.strip():  # as a path it would be the recipe's own folder
@@ -50,9 +51,9 @@ class References:
             return None
         catalog = self._catalog_of(reference.span.source)
         prefer_path = is_yaml(reference.span.source)
-        key = (id(catalog), reference.value, prefer_path)
+        key = (id(catalog), reference.value, prefer_path, adapter)
         if key not in self._sources:
-            self._sources[key] = self._open(catalog, reference, prefer_path)
+            self._sources[key] = self._open(catalog, reference, prefer_path, adapter)
         return self._sources[key]
 
     def inputs_within(self, folder: Path) -> list[str]:
@@ -72,9 +73,12 @@ class References:
             self._catalogs[folder] = replace(self._main_catalog, recipe_folder=Path(folder))
         return self._catalogs[folder]
 
-    def _open(self, catalog: Catalog, reference: String, prefer_path: bool) -> Source | None:
+    def _open(
+        self, catalog: Catalog, reference: String, prefer_path: bool, adapter: bool
+    ) -> Source | None:
+        opening = catalog.open_adapter if adapter else catalog.open
         try:
-            checkpoint = catalog.open(reference.value, reference.span, prefer_path=prefer_path)
+            checkpoint = opening(reference.value, reference.span, prefer_path=prefer_path)
         except CheckpointError as error:
             self._problems.items += error.diagnostics
             return None

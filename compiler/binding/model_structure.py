@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ...checkpoints.adapters.adapter import Adapter
 from ...checkpoints.layers import Layers, LayerStack
 from ...grammar import for_language
 from ...grammar.diagnostics import Diagnostics
+from ...ops.delta_arithmetic import combination
 from .bound import BoundExpr, Choice, Merge, Output, Sliced, Source, Stack, Stage
 
 
@@ -87,7 +89,7 @@ class Structures:
 
     def _merged_layers(self, expr: Merge) -> Layers:
         """The layers of a merge's inputs, which must be as many in each."""
-        inputs = merge_inputs(expr)
+        inputs = [part for part in merge_inputs(expr) if not is_sparse(part)] or merge_inputs(expr)
         found = [self.layers(part) for part in inputs]
         depths = {layers.count for layers in found}
         if len(depths) > 1:
@@ -253,7 +255,21 @@ def is_delta(expr: BoundExpr) -> bool:
                 expr = expr.rows[0].value
             case Choice():
                 expr = expr.arms[0][1]
-    return False
+    return isinstance(expr, Source) and isinstance(expr.checkpoint, Adapter)
+
+
+def is_sparse(expr: BoundExpr) -> bool:
+    """Whether an expression changes some tensors only: it is made of adapters alone."""
+    return all(isinstance(source.checkpoint, Adapter) for source in sources_of(expr))
+
+
+def added_adapter(merge: Merge) -> Source | None:
+    """The adapter of `model + lora { … }`."""
+    if merge.method is not combination or is_delta(merge.rows[0].value):
+        return None
+    added = merge.rows[1].value
+    is_adapter = isinstance(added, Source) and isinstance(added.checkpoint, Adapter)
+    return added if isinstance(added, Source) and is_adapter else None
 
 
 def sources_of(expr: BoundExpr) -> list[Source]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from ...checkpoints.adapters.adapter import Adapter
 from ...checkpoints.checkpoint import Checkpoint
 from ...checkpoints.source_tensors import SourceTensor
 from ...grammar.diagnostics import Span
@@ -26,20 +27,28 @@ Space: TypeAlias = Literal["weight", "delta"]
 
 
 class TensorType(NamedTuple):
-    """dtype: what the tensor's inputs promote to. rounded: whether its values fit that dtype."""
+    """dtype: what the tensor's inputs promote to. rounded: whether its values fit that dtype.
+
+    weak: whether it takes the dtype of what it's combined with, as an adapter's delta does.
+    """
 
     shape: tuple[int, ...]
     dtype: DType
     space: Space = "weight"
     rounded: bool = False
+    weak: bool = False
 
 
 @cache
 def tensor_type(
-    shape: tuple[int, ...], dtype: DType, space: Space = "weight", rounded: bool = False
+    shape: tuple[int, ...],
+    dtype: DType,
+    space: Space = "weight",
+    rounded: bool = False,
+    weak: bool = False,
 ) -> TensorType:
     """The one object of a type: a hundred thousand tensors have few."""
-    return TensorType(shape, dtype, space, rounded)
+    return TensorType(shape, dtype, space, rounded, weak)
 
 
 class Origin(NamedTuple):
@@ -160,8 +169,7 @@ class Graph:
         index = len(nodes)
         found = self._known.setdefault(id(tensor), index)
         if found == index:
-            kind = tensor_type(tensor.shape, tensor.dtype, "weight", True)
-            nodes.append(Node(Load(checkpoint, tensor), (), kind, origin))
+            nodes.append(Node(Load(checkpoint, tensor), (), _loaded(checkpoint, tensor), origin))
         return found
 
     def invocation(
@@ -214,6 +222,14 @@ class Graph:
 
     def writes(self) -> Iterator[tuple[int, Node]]:
         return ((i, node) for i, node in enumerate(self.nodes) if isinstance(node.op, Write))
+
+
+def _loaded(checkpoint: Checkpoint, tensor: SourceTensor) -> TensorType:
+    """The type of a tensor as it is read."""
+    if isinstance(checkpoint, Adapter) and checkpoint.tensors.get(tensor.name) is tensor:
+        return tensor_type(tensor.shape, tensor.dtype, "delta", True, True)
+    natural = tensor.natural
+    return tensor_type(tensor.shape, natural, "weight", natural is tensor.dtype)
 
 
 def _key(node: Node) -> Any:

@@ -31,7 +31,9 @@ _VERSION = "mergec-graph 1"
 _STRING = r'"(?:[^"\\]|\\.)*"'
 _CHECKPOINT = re.compile(rf"checkpoint c(\d+) ({_STRING}) ({_STRING})")
 _ORIGIN = re.compile(rf"origin @(\d+) ({_STRING})(?: ({_STRING}) (\d+)-(\d+))?")
-_NODE = re.compile(r"%(\d+) = (.*) : (\w+)\[([\d,]*)\](?: (delta))?(?: (rounded))? @(\d+)")
+_NODE = re.compile(
+    r"%(\d+) = (.*) : (\w+)\[([\d,]*)\](?: (delta))?(?: (rounded))?(?: (weak))? @(\d+)"
+)
 _LOAD = re.compile(rf"load c(\d+) ({_STRING})")
 _WRITE = re.compile(rf"write (\d+) ({_STRING}) %(\d+)")
 _LIST = r"(?:%\d+(?:, )?)*"
@@ -66,7 +68,7 @@ def _origin(origin: Origin) -> str:
 def _type(kind: TensorType) -> str:
     text = f"{kind.dtype}[{','.join(map(str, kind.shape))}]"
     text += " delta" if kind.space == "delta" else ""
-    return text + (" rounded" if kind.rounded else "")
+    return text + (" rounded" if kind.rounded else "") + (" weak" if kind.weak else "")
 
 
 def _operation(node: Node, checkpoints: Mapping[Checkpoint, int]) -> str:
@@ -172,12 +174,12 @@ class _Reader:
         self.graph.origins.append(Origin(json.loads(stage), span))
 
     def _node(self, found: re.Match[str]) -> None:
-        index, operation, dtype, shape, space, rounded, origin = found.groups()
+        index, operation, dtype, shape, space, rounded, weak, origin = found.groups()
         if dtype not in BY_NAME or int(origin) >= len(self.graph.origins):
             self._fail("the node's dtype or origin isn't known")
         where: Space = "delta" if space else "weight"
         dimensions = tuple(int(size) for size in shape.split(",") if size)
-        kind = TensorType(dimensions, BY_NAME[dtype], where, bool(rounded))
+        kind = TensorType(dimensions, BY_NAME[dtype], where, bool(rounded), bool(weak))
         made = self._operation(operation, kind, int(origin))
         if made != int(index) or self.graph.nodes[made].type != kind:
             self._fail("the node's number or type is wrong, or an equal node came before")

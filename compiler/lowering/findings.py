@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from ...checkpoints.adapters.adapter import Adapter
 from ...grammar import for_language, is_yaml
 from ...grammar.diagnostics import Diagnostics, Span, nearest
 from ..binding.bound import BoundExpr, ByName, Choice, Matcher, Merge, Source, Stage
@@ -20,6 +21,8 @@ class Findings:
 
     def __init__(self) -> None:
         self._missing: dict[Merge, dict[str, list[str]]] = {}
+        self._unadapted: dict[Source, list[str]] = defaultdict(list)
+        self._replacing: dict[Source, None] = {}
         self._shapes: dict[Merge, list[str]] = defaultdict(list)
         self._differing: dict[Merge, list[str]] = defaultdict(list)
         self._uncovered: dict[tuple[Span, str], list[str]] = defaultdict(list)
@@ -31,6 +34,14 @@ class Findings:
         by_input = self._missing.setdefault(merge, {})
         for expr in lacking:
             by_input.setdefault(_called(expr), []).append(name)
+
+    def unadapted(self, adapter: Source, name: str) -> None:
+        """An adapter has a tensor that its model lacks."""
+        self._unadapted[adapter].append(name)
+
+    def replacing(self, adapter: Source) -> None:
+        """An adapter that replaces tensors stands where only its deltas count."""
+        self._replacing[adapter] = None
 
     def shapes(self, merge: Merge, name: str, shapes: Sequence[tuple[int, ...]]) -> None:
         """A merge's inputs have different shapes."""
@@ -55,6 +66,24 @@ class Findings:
 
     def report(self, problems: Diagnostics) -> None:
         """Turn everything found into diagnostics."""
+        for adapter, names in self._unadapted.items():
+            problems.report(
+                "E0329",
+                f"the adapter `{adapter.reference}` changes {len(names)} tensors that its model "
+                "doesn't have",
+                adapter.span,
+                notes=(f"such as {names[0]}",),
+                hint="it was trained for another model, or with other names",
+            )
+        for adapter in self._replacing:
+            assert isinstance(adapter.checkpoint, Adapter)
+            problems.report(
+                "E0328",
+                f"the adapter `{adapter.reference}` replaces whole tensors, which is no delta",
+                adapter.span,
+                notes=(f"such as {next(iter(adapter.checkpoint.replaced))}",),
+                hint="add it to its model: `model + lora { … }`",
+            )
         for merge, by_input in self._missing.items():
             for called, names in by_input.items():
                 problems.report(

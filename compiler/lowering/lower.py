@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ...checkpoints.adapters.adapter import Adapter
 from ...checkpoints.tied_head import tied_embedding
 from ...grammar.diagnostics import Diagnostic, Diagnostics
 from ...ops.dtypes import BY_NAME, DType, promote
@@ -33,7 +34,7 @@ from ..binding.bound import (
     Uncovered,
     evaluate,
 )
-from ..binding.model_structure import Structures, is_delta
+from ..binding.model_structure import Structures, added_adapter, is_delta, is_sparse
 from ..graph.graph import Graph, Invocation, Invoke, Load, Space, TensorType, tensor_type
 from .findings import Findings
 from .random_streams import Streams
@@ -105,12 +106,9 @@ class _Lowering:
         """
         match expr:
             case Source():
-                tensor = expr.checkpoint.tensors.get(name)
-                tensor = tensor or tied_embedding(expr.checkpoint, name)
-                if tensor is None:
-                    return None
-                origin = self.graph.origin(self._stage, expr.span)
-                return self.graph.load(expr.checkpoint, tensor, origin)
+                if isinstance(expr.checkpoint, Adapter) and expr.checkpoint.replaced:
+                    self.findings.replacing(expr)
+                return self._load(expr, name)
             case Stage():
                 return self._stage_tensor(expr, name)
             case Merge():
@@ -128,6 +126,16 @@ class _Lowering:
                         return self.tensor(value, name, outer)
                 self.findings.uncovered(expr.span, "a model", outer)
                 return None
+
+    def _load(self, source: Source, name: str) -> int | None:
+        """A checkpoint's tensor, a tied head among them."""
+        tensor = source.checkpoint.tensors.get(name)
+        tensor = tensor or tied_embedding(source.checkpoint, name)
+        if tensor is None:
+            return None
+        return self.graph.load(
+            source.checkpoint, tensor, self.graph.origin(self._stage, source.span)
+        )
 
     def _stage_tensor(self, stage: Stage, name: str) -> int | None:
         key = (stage, name)
@@ -165,6 +173,8 @@ class _Lowering:
     # Merges -------------------------------------------------------------------------------------
 
     def _merge(self, merge: Merge, name: str, outer: str) -> int | None:
+        if (adapter := added_adapter(merge)) is not None:
+            return self._adapted(merge, adapter, name, outer)
         inputs = [self.tensor(row.value, name, outer) for row in merge.rows]
         if merge.base is not None:
             inputs.append(self.tensor(merge.base, name, outer))
@@ -186,6 +196,26 @@ class _Lowering:
         if beside is None:
             return None if self.bound.settings.missing == "skip" else standing
         return self._invoke(merge, name, outer, present, types, beside)
+
+    def _adapted(self, merge: Merge, source: Source, name: str, outer: str) -> int | None:
+        """A model's tensor with an adapter's delta added, replaced by it, or unchanged."""
+        adapter = source.checkpoint
+        assert isinstance(adapter, Adapter)
+        whole, delta = adapter.replaced.get(name), self._load(source, name)
+        model = self.tensor(merge.rows[0].value, name, outer)
+        if model is None:
+            self.findings.unadapted(source, name)
+            return None
+        if whole is not None:
+            origin = self.graph.origin(self._stage, source.span)
+            model = self.graph.load(adapter, whole, origin)
+        if delta is None:
+            return model
+        types = [self.graph.nodes[node].type for node in (model, delta)]
+        if types[0].shape != types[1].shape:
+            self.findings.shapes(merge, name, [kind.shape for kind in types])
+            return model
+        return self._invoke(merge, name, outer, [model, delta], types, {})
 
     def _beside(
         self, merge: Merge, name: str, shape: tuple[int, ...]
@@ -230,13 +260,14 @@ class _Lowering:
     ) -> int | None:
         """What happens to a tensor that some inputs lack: `set missing` says."""
         policy = self.bound.settings.missing
-        if policy == "error":
-            lacking = [
-                merge.rows[i].value if i < len(merge.rows) else merge.base
-                for i, node in enumerate(inputs)
-                if node is None
-            ]
-            self.findings.missing(merge, name, [expr for expr in lacking if expr is not None])
+        absent = [
+            merge.rows[i].value if i < len(merge.rows) else merge.base
+            for i, node in enumerate(inputs)
+            if node is None
+        ]
+        lacking = [expr for expr in absent if expr is not None and not is_sparse(expr)]
+        if policy == "error" and lacking:
+            self.findings.missing(merge, name, lacking)
         if policy == "skip":
             return None
         kind = self.graph.nodes[standing].type
@@ -347,11 +378,12 @@ class _Lowering:
         if rounds_to is not None:
             dtype = BY_NAME[str(settings[rounds_to])]
             return tensor_type(types[0].shape, dtype, types[0].space, True)
-        dtype = types[0].dtype
-        for kind in types:
+        strong = [kind for kind in types if not kind.weak]
+        dtype = (strong or types)[0].dtype
+        for kind in strong or types:
             if kind.dtype is not dtype:
                 dtype = promote(dtype, kind.dtype)
-        return tensor_type(types[0].shape, dtype, _space(merge, types))
+        return tensor_type(types[0].shape, dtype, _space(merge, types), False, not strong)
 
     def _parameters(
         self, merge: Merge, name: str, outer: str, position: float

@@ -267,8 +267,8 @@ class _Templates:
         outputs: tuple[tuple[int, DType], ...],
     ) -> Template:
         """The template of a component's nodes."""
-        copies = len(members) == 1 and isinstance(members[0].op, Load)
-        copies = copies and all(dtype == members[0].type.dtype for _, dtype in outputs)
+        lone = members[0].op if len(members) == 1 else None
+        copies = isinstance(lone, Load) and all(d == lone.tensor.dtype for _, d in outputs)
         assembly = _Assembly()
         for node in members:
             assembly.add(node, tuple(local[i] for i in node.inputs))
@@ -308,7 +308,7 @@ class _Assembly:
     def add(self, node: Node, inputs: tuple[int, ...]) -> None:
         if isinstance(node.op, Load):
             leaf = Primitive("input", (), (len(self.inputs),), ValueKind.TENSOR)
-            self.inputs.append(node.type.dtype)
+            self.inputs.append(node.op.tensor.dtype)
             self.values.append(self._intern(leaf))
         elif isinstance(node.op, Zero):
             self.values.append(self._zero())

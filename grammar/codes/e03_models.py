@@ -124,9 +124,9 @@ CODES = (
     ),
     Code(
         "E0317",
-        "an adapter where a model is wanted",
-        "A LoRA adapter is no model without its base.",
-        "Merge it into its base model first.",
+        "an adapter where a model is wanted, or a model where an adapter is",
+        "A LoRA adapter is no model without its base; `lora` takes one that peft has saved.",
+        'Add it to its base: `model + lora { "adapter" }`.',
     ),
     Code(
         "E0318",
@@ -234,5 +234,18 @@ CODES = (
         "The first arm that matches a tensor gives its value, and earlier arms match all the "
         "tensors of this one.",
         "Put the narrower pattern first.",
+    ),
+    Code(
+        "E0328",
+        "an adapter of a kind that can't be merged",
+        "LoRA adapters of peft are read; others, and what isn't a sum of a model and a product of "
+        "two thin matrices, such as DoRA, aren't.",
+        "Merge it with peft's `merge_and_unload`, and use the merged model.",
+    ),
+    Code(
+        "E0329",
+        "an adapter of another model",
+        "It changes tensors that the model it is added to doesn't have.",
+        "Add it to the model that it was trained for, or rename the model's tensors.",
     ),
 )

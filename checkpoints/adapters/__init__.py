@@ -1,0 +1,1 @@
+"""Adapters of models: what is stored as two thin factors, or replaces a tensor."""
