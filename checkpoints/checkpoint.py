@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..grammar.diagnostics import CheckpointError, MergecError, Span
-from .formats.safetensors import Known, read_safetensors
+from .formats.by_name import read_by_name
+from .formats.safetensors import Known
 from .json_files import read_config
 from .printable import some
 from .source_tensors import SourceTensor
@@ -87,7 +88,7 @@ def read_weights(
     files: list[StoredFile] = []
     tensors: dict[str, SourceTensor] = {}
     for here in names:
-        file, found = read_safetensors(store, here, known)
+        file, found = read_by_name(store, here, known)
         files.append(file)
         if weight_map:
             found = [tensor for tensor in found if weight_map.get(tensor.name, here) == here]

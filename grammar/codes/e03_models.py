@@ -248,4 +248,11 @@ CODES = (
         "It changes tensors that the model it is added to doesn't have.",
         "Add it to the model that it was trained for, or rename the model's tensors.",
     ),
+    Code(
+        "E0330",
+        "a pickle that would call something",
+        "A .bin, .pt, .pth or .ckpt file is a program; mergec reads what it says of tensors and "
+        "runs nothing of it. One that names anything else, such as `os.system`, isn't opened.",
+        "Don't load it elsewhere either, unless you know who made it; save its state dict alone.",
+    ),
 )

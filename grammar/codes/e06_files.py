@@ -29,7 +29,7 @@ CODES = (
     Code(
         "E0604",
         "a format that isn't supported",
-        "Weights are read from safetensors.",
+        "Weights are read from safetensors and from archives of torch.save.",
         "Save the model so, for example with transformers' `save_pretrained`.",
     ),
     Code(

@@ -17,29 +17,29 @@ peft = pytest.importorskip("peft")
 transformers = pytest.importorskip("transformers")
 
 Weights = dict[str, torch.Tensor]
-LLAMA: dict[str, Any] = dict(
-    hidden_size=64,
-    intermediate_size=96,
-    num_hidden_layers=3,
-    num_attention_heads=4,
-    num_key_value_heads=2,
-    vocab_size=128,
-    tie_word_embeddings=False,
-)
+LLAMA: dict[str, Any] = {
+    "hidden_size": 64,
+    "intermediate_size": 96,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 128,
+    "tie_word_embeddings": False,
+}
 SETTINGS: dict[str, dict[str, Any]] = {
-    "plain": dict(r=8, lora_alpha=16, target_modules=["q_proj", "down_proj"]),
-    "rslora": dict(r=8, lora_alpha=16, use_rslora=True, target_modules=["q_proj"]),
-    "patterns": dict(
-        r=8,
-        lora_alpha=16,
-        rank_pattern={"q_proj": 4, "layers.1.mlp.down_proj": 2},
-        alpha_pattern={"k_proj": 3, "layers.0.self_attn.q_proj": 5},
-        target_modules=["q_proj", "k_proj", "down_proj"],
-    ),
-    "modules_to_save": dict(r=8, target_modules=["q_proj"], modules_to_save=["lm_head"]),
-    "embeddings": dict(r=8, target_modules=["q_proj", "embed_tokens"]),
-    "some_layers": dict(r=4, target_modules=["v_proj"], layers_to_transform=[1]),
-    "biases": dict(r=4, target_modules=["v_proj"], bias="all"),
+    "plain": {"r": 8, "lora_alpha": 16, "target_modules": ["q_proj", "down_proj"]},
+    "rslora": {"r": 8, "lora_alpha": 16, "use_rslora": True, "target_modules": ["q_proj"]},
+    "patterns": {
+        "r": 8,
+        "lora_alpha": 16,
+        "rank_pattern": {"q_proj": 4, "layers.1.mlp.down_proj": 2},
+        "alpha_pattern": {"k_proj": 3, "layers.0.self_attn.q_proj": 5},
+        "target_modules": ["q_proj", "k_proj", "down_proj"],
+    },
+    "modules_to_save": {"r": 8, "target_modules": ["q_proj"], "modules_to_save": ["lm_head"]},
+    "embeddings": {"r": 8, "target_modules": ["q_proj", "embed_tokens"]},
+    "some_layers": {"r": 4, "target_modules": ["v_proj"], "layers_to_transform": [1]},
+    "biases": {"r": 4, "target_modules": ["v_proj"], "bias": "all"},
 }
 
 
