@@ -111,7 +111,7 @@ class _Reader(pickle.Unpickler):
     def _refuse(self, name: str) -> NoReturn:
         raise CheckpointError.of(
             "E0330",
-            f"{self._place} would call `{printable(name)}`, more than tensors need: it isn't opened",
+            f"{self._place} would call `{printable(name)}`: it isn't only tensors",
             hint="if you trust it, save its weights alone: torch.save(model.state_dict(), …)",
         )
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from ...checkpoints.adapters.adapter import Adapter
 from ...checkpoints.tied_head import tied_embedding
 from ...grammar.diagnostics import Diagnostic, Diagnostics
-from ...ops.dtypes import BY_NAME, DType, promote
+from ...ops.dtypes import BY_NAME, DType
 from ...ops.method import Call
 from ...ops.parameters import Value
 from ..binding.bound import (
@@ -35,9 +35,10 @@ from ..binding.bound import (
     evaluate,
 )
 from ..binding.model_structure import Structures, added_adapter, is_delta, is_sparse
-from ..graph.graph import Graph, Invocation, Invoke, Load, Space, TensorType, tensor_type
+from ..graph.graph import Graph, Invocation, Invoke, Load, TensorType, tensor_type
 from .findings import Findings
 from .random_streams import Streams
+from .result_types import result_type
 
 _MISSING: Any = object()
 
@@ -331,7 +332,7 @@ class _Lowering:
         invocation = self._invocations.get(known) if known else None
         if invocation is not None:
             pools = self._pools_of(merge, invocation)
-            kind = self._type(merge, invocation.settings, types)
+            kind = result_type(merge, invocation.settings, types)
             return self.graph.invoke(Invoke(invocation, keys, pools), tuple(inputs), kind, origin)
         evaluated = self._parameters(merge, name, outer, position)
         if evaluated is None:
@@ -345,7 +346,7 @@ class _Lowering:
         invocation = self.graph.invocation(method, method.columns_of(call), settings, has_base)
         if known:
             self._invocations[known] = invocation
-        kind = self._type(merge, settings, types)
+        kind = result_type(merge, settings, types)
         pools = self._pools_of(merge, invocation)
         return self.graph.invoke(Invoke(invocation, keys, pools), method.inputs(call), kind, origin)
 
@@ -370,20 +371,6 @@ class _Lowering:
                 found = "by name"
             self._variation[merge] = found
         return found
-
-    def _type(
-        self, merge: Merge, settings: dict[str, Value], types: list[TensorType]
-    ) -> TensorType:
-        rounds_to = merge.method.rounds_to
-        if rounds_to is not None:
-            dtype = BY_NAME[str(settings[rounds_to])]
-            return tensor_type(types[0].shape, dtype, types[0].space, True)
-        strong = [kind for kind in types if not kind.weak]
-        dtype = (strong or types)[0].dtype
-        for kind in strong or types:
-            if kind.dtype is not dtype:
-                dtype = promote(dtype, kind.dtype)
-        return tensor_type(types[0].shape, dtype, _space(merge, types), False, not strong)
 
     def _parameters(
         self, merge: Merge, name: str, outer: str, position: float
@@ -441,8 +428,3 @@ class _Lowering:
             return 0.0
         count = layers.stacks[place.stack].count
         return place.layer / (count - 1) if count > 1 else 1.0
-
-
-def _space(merge: Merge, types: list[TensorType]) -> Space:
-    deltas = all(kind.space == "delta" for kind in types)
-    return "delta" if deltas or merge.method.gives_delta else "weight"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from mergec.checkpoints.adapters.adapter import Adapter
 from mergec.checkpoints.catalog import Catalog
 from mergec.checkpoints.checkpoint import Checkpoint
 from mergec.checkpoints.local_store import LocalStore
@@ -42,6 +43,10 @@ class FakeCatalog(Catalog):
         if "missing" in reference:
             raise CheckpointError.of("E0601", f"no model `{reference}`", span=span)
         return Checkpoint(reference, LocalStore(self.recipe_folder / reference), (), {}, {})
+
+    def open_adapter(self, reference: str, span: Span, *, prefer_path: bool = False) -> Checkpoint:
+        self.opened.append((str(self.recipe_folder), reference, prefer_path))
+        return Adapter(reference, LocalStore(self.recipe_folder / reference), (), {}, {})
 
 
 @pytest.fixture

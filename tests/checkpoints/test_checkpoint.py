@@ -110,15 +110,15 @@ def missing_shards(folder: Path) -> None:
 
 BAD: dict[str, tuple[Callable[[Path], object], str, str]] = {
     # title: what the folder holds, code, words of the message
-    "nothing": (lambda folder: None, "E0602", "holds no .safetensors file"),
+    "nothing": (lambda folder: None, "E0602", "holds no file of weights"),
     "no tensors": (raw(model={}), "E0602", "holds no tensors"),
     "missing shards": (missing_shards, "E0602", "2 of the 3 shards of"),
     "pickle": (
         lambda f: (f / "pytorch_model.bin").touch(),
-        "E0604",
-        ".bin files are not supported",
+        "E0310",
+        "is no file of torch.save",
     ),
-    "pickle in the index": (index_to("x.bin"), "E0604", ".bin files are not supported yet"),
+    "pickle in the index": (index_to("x.bin"), "E0602", "1 of the 1 shards"),
     "adapter": (raw(adapter_model={"x": ONE}), "E0317", "is a LoRA adapter"),
     "tensor twice": (raw(a={"x": ONE}, b={"x": ONE}), "E0315", "both a.safetensors and b.safet"),
     "tensor absent": (absent_from_shard, "E0315", "lacks tensors that the index places there: y0"),
@@ -172,7 +172,7 @@ def test_hint_goes_with_missing_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "code"), [("m.pt", "E0604"), ("m.txt", "E0604"), ("gone.safetensors", "E0601")]
+    ("name", "code"), [("m.pt", "E0310"), ("m.txt", "E0604"), ("gone.safetensors", "E0601")]
 )
 def test_bad_single_file(name: str, code: str, tmp_path: Path) -> None:
     if name.startswith("m"):

@@ -1,0 +1,31 @@
+"""A merge and the types of its inputs -> the type of what it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ...ops.dtypes import BY_NAME, promote
+from ...ops.parameters import Value
+from ..binding.bound import Merge
+from ..graph.graph import Space, TensorType, tensor_type
+
+
+def result_type(
+    merge: Merge, settings: Mapping[str, Value], types: Sequence[TensorType]
+) -> TensorType:
+    """The type of one tensor; weak inputs don't count beside others."""
+    rounds_to = merge.method.rounds_to
+    if rounds_to is not None:
+        dtype = BY_NAME[str(settings[rounds_to])]
+        return tensor_type(types[0].shape, dtype, types[0].space, True)
+    strong = [kind for kind in types if not kind.weak]
+    dtype = (strong or types)[0].dtype
+    for kind in strong or types:
+        if kind.dtype is not dtype:
+            dtype = promote(dtype, kind.dtype)
+    return tensor_type(types[0].shape, dtype, _space(merge, types), False, not strong)
+
+
+def _space(merge: Merge, types: Sequence[TensorType]) -> Space:
+    deltas = all(kind.space == "delta" for kind in types)
+    return "delta" if deltas or merge.method.gives_delta else "weight"
