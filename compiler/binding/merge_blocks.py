@@ -14,7 +14,7 @@ from ...ops.parameters import Parameter
 from .bound import BoundExpr, Merge, MergeInput, Stack
 from .call_checks import check_base, check_count
 from .parameter_values import ParameterBinder, Parameters
-from .terms import ExprKind, Resolved, Term, Unknown
+from .terms import ExprKind, Resolved, Term, Unknown, is_value
 
 _SPECIAL = ("stack", "cast", "lora")
 _LORA_SCALE = Parameter("scale", "number", True, 1.0)
@@ -173,9 +173,7 @@ class Blocks:
             return Term("delta", None, block.span)
         scale = None
         for given in (*block.rows[0].columns, *block.settings):
-            if given.name == "scale" and not isinstance(
-                value := self._evaluator.evaluate(given.value), Unknown | Term
-            ):
+            if given.name == "scale" and is_value(value := self._evaluator.evaluate(given.value)):
                 scale = value
         return Term("delta", sources[0], block.span, scale)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from ...checkpoints.adapters.adapter import Adapter
 from ...checkpoints.tied_head import tied_embedding
@@ -23,7 +23,6 @@ from ..binding.bound import (
     BoundExpr,
     ByName,
     Choice,
-    Gradient,
     Merge,
     Output,
     Setting,
@@ -38,7 +37,7 @@ from ..binding.model_structure import Structures, added_adapter, is_delta, is_sp
 from ..graph.graph import Graph, Invocation, Invoke, Load, TensorType, tensor_type
 from .findings import Findings
 from .random_streams import Streams
-from .result_types import result_type
+from .result_types import Variation, result_type, variation
 
 _MISSING: Any = object()
 
@@ -74,7 +73,7 @@ class _Lowering:
         self.findings = Findings()
         self._stage = ""
         self._stages: dict[tuple[Stage, str], int | None] = {}
-        self._variation: dict[Merge, Literal["", "by layer", "by name"]] = {}
+        self._variation: dict[Merge, Variation] = {}
         self._invocations: dict[tuple[Merge, float], Invocation] = {}
         self._streams = Streams(self.bound.settings.seed)
         self._pools: dict[tuple[Merge, int], int] = {}
@@ -130,13 +129,11 @@ class _Lowering:
 
     def _load(self, source: Source, name: str) -> int | None:
         """A checkpoint's tensor, a tied head among them."""
-        tensor = source.checkpoint.tensors.get(name)
-        tensor = tensor or tied_embedding(source.checkpoint, name)
+        checkpoint = source.checkpoint
+        tensor = checkpoint.tensors.get(name) or tied_embedding(checkpoint, name)
         if tensor is None:
             return None
-        return self.graph.load(
-            source.checkpoint, tensor, self.graph.origin(self._stage, source.span)
-        )
+        return self.graph.load(checkpoint, tensor, self.graph.origin(self._stage, source.span))
 
     def _stage_tensor(self, stage: Stage, name: str) -> int | None:
         key = (stage, name)
@@ -359,18 +356,11 @@ class _Lowering:
             for place in range(invocation.pools)
         )
 
-    def _varies(self, merge: Merge) -> Literal["", "by layer", "by name"]:
+    def _varies(self, merge: Merge) -> Variation:
         """Whether a merge's parameters are the same for every tensor, or what they hang on."""
-        found = self._variation.get(merge)
-        if found is None:
-            columns = [value for row in merge.rows for value in row.columns.values()]
-            kinds = {type(setting) for setting in [*merge.settings.values(), *columns]}
-            method = merge.method
-            found = "by layer" if Gradient in kinds or method.position is not None else ""
-            if ByName in kinds or method.model_columns:
-                found = "by name"
-            self._variation[merge] = found
-        return found
+        if merge not in self._variation:
+            self._variation[merge] = variation(merge)
+        return self._variation[merge]
 
     def _parameters(
         self, merge: Merge, name: str, outer: str, position: float

@@ -1,13 +1,16 @@
-"""A merge and the types of its inputs -> the type of what it gives."""
+"""A merge -> the type of what it gives, and what its parameters hang on."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias
 
 from ...ops.dtypes import BY_NAME, promote
 from ...ops.parameters import Value
-from ..binding.bound import Merge
+from ..binding.bound import ByName, Gradient, Merge
 from ..graph.graph import Space, TensorType, tensor_type
+
+Variation: TypeAlias = Literal["", "by layer", "by name"]
 
 
 def result_type(
@@ -29,3 +32,14 @@ def result_type(
 def _space(merge: Merge, types: Sequence[TensorType]) -> Space:
     deltas = all(kind.space == "delta" for kind in types)
     return "delta" if deltas or merge.method.gives_delta else "weight"
+
+
+def variation(merge: Merge) -> Variation:
+    """Whether a merge's parameters are the same for every tensor, or what they hang on."""
+    columns = [value for row in merge.rows for value in row.columns.values()]
+    kinds = {type(setting) for setting in [*merge.settings.values(), *columns]}
+    method = merge.method
+    found: Variation = "by layer" if Gradient in kinds or method.position is not None else ""
+    if ByName in kinds or method.model_columns:
+        found = "by name"
+    return found
