@@ -35,8 +35,11 @@ COMMANDS = {
     "convert": ("convert_command", "Print a mergekit YAML recipe in the .merge language."),
     "fmt": ("fmt_command", "Format .merge recipes."),
     "methods": ("methods_command", "List the merge methods, or document one."),
-    "explain": ("explain_command", "Explain an error or a warning by its code."),
+    "explain": ("explain_command", "Explain an error code, a tensor of an output, or a change."),
     "inspect": ("inspect_command", "Show a checkpoint's tensors, layers and config."),
+    "verify": ("verify_command", "Check a checkpoint: files, names, shapes, checksums, numbers."),
+    "diff": ("diff_command", "Compare two checkpoints, by layer and by tensor."),
+    "clean": ("clean_command", "Remove what interrupted runs have left."),
     "demo": ("demo_command", "Make tiny models and run a hierarchical merge of them."),
 }
 """Sub-commands: the module whose `command` each is, and its line in the help."""

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from ..compiler.planning.estimate import estimate
 from ..compiler.planning.plan import Plan
 from ..compiler.planning.plan_file import SUFFIX
 from ..grammar.diagnostics import RunError
+from ..runtime.changes import planned_changes
+from ..views.changes_text import changes_text
 from ..views.columns import UNLIMITED
 from ..views.graph_export import FORMATS
 from ..views.memory_text import frontier_text
@@ -136,9 +139,12 @@ def show_plan(plan: Plan, again: str, as_json: bool, selectors: tuple[str, ...] 
     if as_json:
         facts = plan_json(plan, shown) if shown else plan_json(plan)
         selected = {"selected": list(selectors)} if selectors else {}
-        click.echo(json.dumps({"mergec": __version__, **facts, **selected}, indent=2))
+        left = asdict(planned_changes(plan))
+        click.echo(json.dumps({"mergec": __version__, **facts, **selected, "left": left}, indent=2))
         return
     for line in plan_text(plan, __version__, terminal_width(), shown):
+        click.echo(_HEAD.sub(_bold, line))
+    for line in changes_text(planned_changes(plan), terminal_width()):
         click.echo(_HEAD.sub(_bold, line))
     show_diagnostics(plan.warnings, err=False)
     click.echo("\n" + _HEAD.sub(_bold, f"Next        {again}"))

@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..compiler.planning.estimate import estimate
 from ..compiler.planning.lineage import read_lineage, reason
 from ..compiler.planning.plan import Plan
 from ..compiler.sweeps.components import Component
 from .earlier_output import EarlierOutput, is_unchanged, read_earlier
+from .identity import run_digest, run_keys
 from .journal import Record
-from .record import Keys, read_record
+from .record import read_record
 from .reuse import reusable
 from .run_folder import RunFolder, run_folders
 
@@ -45,13 +47,10 @@ class Changes:
         return not self.copied and not self.finished
 
 
-def find_changes(
-    plan: Plan, keys: Sequence[Keys], digest: str, planned_seconds: Sequence[float]
-) -> Changes:
-    """Look at outputs and run folders; nothing is changed. Raises OSError.
-
-    planned_seconds: of each component.
-    """
+def planned_changes(plan: Plan, backend: str = "native") -> Changes:
+    """Look at outputs and run folders; nothing is changed. Raises OSError."""
+    keys, digest = run_keys(plan, backend), run_digest(plan, backend)
+    planned_seconds = estimate(plan).parts
     earlier = [read_earlier(output.path) for output in plan.outputs]
     complete = [
         old is not None and is_unchanged(old, output, wanted)

@@ -37,10 +37,10 @@ class Checksum:
         return f"xxh3-{self._block}-{xxhash.xxh3_128_hexdigest(joined)}"
 
 
-def is_checksum(text: object) -> bool:
-    """Whether a text is a checksum that `matches` can take."""
+def block_of(text: object) -> int | None:
+    """The bytes of a checksum's blocks; None for a text that isn't a checksum."""
     found = _TEXT.fullmatch(text) if isinstance(text, str) else None
-    return found is not None and int(found[1]) <= LARGEST_BLOCK
+    return int(found[1]) if found and int(found[1]) <= LARGEST_BLOCK else None
 
 
 def checksum_of(read: Callable[[int, memoryview], None], nbytes: int, block: int) -> str:
@@ -56,5 +56,5 @@ def checksum_of(read: Callable[[int, memoryview], None], nbytes: int, block: int
 
 def matches(text: str, read: Callable[[int, memoryview], None], nbytes: int) -> bool:
     """Whether bytes have this checksum."""
-    found = _TEXT.fullmatch(text)
-    return found is not None and checksum_of(read, nbytes, int(found[1])) == text
+    block = block_of(text)
+    return block is not None and checksum_of(read, nbytes, block) == text

@@ -20,7 +20,7 @@ from ..checkpoints.source_tensors import Extent
 from ..compiler.planning.planned_output import PlannedOutput
 from ..grammar.diagnostics import CheckpointError
 from .carry import MANIFEST_NAME
-from .checksums import is_checksum, matches
+from .checksums import block_of, matches
 from .journal import Finished, Record
 from .run_folder import is_whole
 
@@ -97,7 +97,7 @@ def read_earlier(path: Path) -> EarlierOutput | None:
     tensors = {
         name: Finished(keys[name], checksums[name])
         for name in checkpoint.tensors
-        if is_checksum(checksums.get(name)) and isinstance(keys.get(name), str)
+        if block_of(checksums.get(name)) is not None and isinstance(keys.get(name), str)
     }
     places = {name: place for name, place in _places(real, checkpoint) if name in tensors}
     return EarlierOutput(real, manifest, tensors, places, frozenset(real / n for n in changed))

@@ -91,7 +91,7 @@ class Files:
     def reader(self, load: Load) -> TensorReader:
         """The reader of a source's tensor. Errors: RunError E0605."""
         expected = self._expected.pop(load, None)
-        return expected or load.tensor.reader(self._source)
+        return expected or load.tensor.reader(self.source)
 
     def expecting(self, items: Iterable[T], loads_of: Callable[[T], Iterable[Load]]) -> Iterator[T]:
         """The items, the beginnings of their streamed tensors asked for a few items early."""
@@ -99,7 +99,7 @@ class Files:
         for item in items:
             streamed = [load for load in loads_of(item) if _is_streamed(load)]
             for load in streamed:
-                reader = self._expected[load] = load.tensor.reader(self._source)
+                reader = self._expected[load] = load.tensor.reader(self.source)
                 reader.soon(0, min(load.tensor.nbytes, _BEGINNING))
             waiting.append(item)
             if not streamed or len(waiting) > _EARLY:
@@ -126,7 +126,8 @@ class Files:
                 file.close()
             self._sources.clear()
 
-    def _source(self, file: StoredFile) -> OpenFile:
+    def source(self, file: StoredFile) -> OpenFile:
+        """A source's file, opened once. Errors: RunError E0605."""
         opened = self._sources.get(file)
         if opened is None:
             if self._arrivals is not None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..grammar.diagnostics import RunError
-from .checksums import is_checksum
+from .checksums import block_of
 from .disk import flush, write_whole
 
 MOST_BYTES = 2**28
@@ -62,7 +62,7 @@ def _entry(line: bytes) -> tuple[str, Finished] | None:
         name, key, checksum = json.loads(text)
     except (ValueError, TypeError, RecursionError):  # right by its checksum, and yet
         return None
-    if isinstance(name, str) and isinstance(key, str) and is_checksum(checksum):
+    if isinstance(name, str) and isinstance(key, str) and block_of(checksum) is not None:
         return name, Finished(key, checksum)
     return None
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..compiler.planning.content_keys import Key
 from ..compiler.planning.planned_output import PlannedOutput
-from .checksums import is_checksum
+from .checksums import block_of
 from .disk import write_whole
 from .journal import MOST_BYTES, Finished, Record, journal_line, read_journal
 from .run_folder import RunFolder, is_whole
@@ -69,4 +69,6 @@ def _read_marker(path: Path) -> Record:
         found = {str(name): Finished(*row) for name, row in tensors.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
-    return found if all(is_checksum(finished.checksum) for finished in found.values()) else {}
+    return (
+        found if all(block_of(finished.checksum) is not None for finished in found.values()) else {}
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from .compute import Computation, Progress, Watch
 from .earlier_output import EarlierOutput, is_unchanged, read_earlier
 from .files import Files
 from .finish import finish
+from .identity import run_digest, run_keys
 from .journal import Record
 from .manifest import manifest, write_manifest
 from .meters import Gauge, Meter
@@ -48,7 +48,7 @@ def run_plan(
     Errors: ResourceError E05xx, RunError E06xx, CheckpointError for a source that has changed.
     """
     engine = find_backend(backend, device)
-    run = _Run(plan, engine, run_keys(plan, engine, device), watch, stop)
+    run = _Run(plan, engine, run_keys(plan, engine.name, device), watch, stop)
     predicted = estimate(plan)
     started, cpu = time.monotonic(), time.process_time()
     run.execute()
@@ -71,17 +71,6 @@ def run_plan(
         backend=engine.name,
         stages=stage_reports(plan, predicted.parts, run.meters) if run.computed else (),
     )
-
-
-def run_keys(plan: Plan, engine: Backend, device: str) -> tuple[Keys, ...]:
-    """The plan's content keys, of bytes that this backend makes on this device."""
-    made = engine.name if device == "cpu" else f"{engine.name}-{device}"
-    return tuple({name: f"{key}-{made}" for name, key in keys.items()} for keys in plan.keys)
-
-
-def run_digest(plan: Plan, engine: Backend) -> str:
-    """What names a run's folders: the work, and the backend whose bytes they hold."""
-    return hashlib.sha256(f"{plan.digest}-{engine.name}".encode()).hexdigest()
 
 
 class _Run:
@@ -113,7 +102,7 @@ class _Run:
         ]
         if all(complete):
             return
-        digest = run_digest(plan, self._engine)
+        digest = run_digest(plan, self._engine.name)
         with ExitStack() as stack:
             arrivals = stack.enter_context(Arrivals(plan.source_files))
             self.files = Files(arrivals)

@@ -289,10 +289,10 @@ class RunFolder:
 def run_folders(path: Path) -> list[Path]:
     """The folders beside an output that runs have left, or are at work in. Raises OSError."""
     real = Path(os.path.realpath(path))
-    return [found for name, found in _folders_in(real.parent) if name == real.name]
+    return [found for name, found in folders_in(real.parent) if name == real.name]
 
 
-def _folders_in(parent: Path) -> Iterator[tuple[str, Path]]:
+def folders_in(parent: Path) -> Iterator[tuple[str, Path]]:
     """(name of the output, its run folder) of every run folder in a folder."""
     entries = sorted(parent.iterdir()) if parent.is_dir() else []
     for entry in entries:

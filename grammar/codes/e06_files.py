@@ -159,4 +159,28 @@ CODES = (
         "What was made of it before and after wouldn't fit together; nothing is committed.",
         "Run again: what hangs on that source is made again.",
     ),
+    Code(
+        "E0652",
+        "an output that isn't what was written",
+        "A file or a tensor is missing, or differs from what mergec.json has recorded.",
+        "Run its recipe again: only what is damaged is computed.",
+    ),
+    Code(
+        "E0653",
+        "weights that aren't as config.json says",
+        "Loaders believe the config: layers, the head or rows of the vocabulary would be lost.",
+        "Correct the config, or the weights.",
+    ),
+    Code(
+        "E0654",
+        "a tensor that holds NaN or infinity",
+        "It spreads through everything that is computed with it.",
+        "Find the source that brought it in: `mergec explain OUT TENSOR` names them.",
+    ),
+    Code(
+        "E0655",
+        "an output that doesn't say what it is made of",
+        "Only outputs of mergec do, in mergec.json.",
+        "Run its recipe again.",
+    ),
 )

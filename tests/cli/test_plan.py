@@ -99,6 +99,7 @@ def test_a_sparkline_keeps_the_peak_in_sight():
 # JSON -------------------------------------------------------------------------------------------
 
 KEYS = {
+    "left": dict,
     "mergec": str,
     "format_version": int,
     "recipe": str,

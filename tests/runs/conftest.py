@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
+from mergec.cli.group import cli
 from support.checkpoints import tiny_mistral
 
 
@@ -15,3 +18,13 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed, name in enumerate(("base", "a", "b")):
         tiny_mistral(folder / "org" / name, seed, layers=2)
     return folder
+
+
+@pytest.fixture
+def invoke() -> Callable[..., Result]:
+    """Runs `mergec ARGUMENTS` in this process."""
+
+    def run(*arguments: object) -> Result:
+        return CliRunner().invoke(cli, [str(a) for a in arguments])
+
+    return run

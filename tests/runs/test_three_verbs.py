@@ -17,11 +17,12 @@ from mergec.runtime.backends import find_backend
 from mergec.runtime.compute import Computation
 from mergec.runtime.files import Files
 from mergec.runtime.finish import finish
+from mergec.runtime.identity import run_digest, run_keys
 from mergec.runtime.meters import Gauge
 from mergec.runtime.pools import Pools, decode_counts, encode_counts
 from mergec.runtime.prepare import prepare
 from mergec.runtime.record import read_record
-from mergec.runtime.run import run_digest, run_keys, run_plan
+from mergec.runtime.run import run_plan
 from mergec.runtime.run_folder import RunFolder
 from support.merging import plan_recipe
 
@@ -54,14 +55,14 @@ def plan_in(folder: Path, mirror: Path, recipe: str = TWO) -> Plan:
 
 
 def folders_of(plan: Plan) -> list[RunFolder]:
-    digest = run_digest(plan, find_backend("native", "cpu"))
+    digest = run_digest(plan, "native")
     return [RunFolder(output.path, digest, output.span) for output in plan.outputs]
 
 
 def compute_part(plan: Plan, components: list[int]) -> None:
     """What a worker does in a process of its own."""
     engine, files, folders = find_backend("native", "cpu"), Files(), folders_of(plan)
-    keys = run_keys(plan, engine, "cpu")
+    keys = run_keys(plan, "native")
     records = [read_record(*row) for row in zip(folders, plan.outputs, keys, strict=True)]
     computation = Computation(
         plan, folders, keys, records, engine, files, Arrivals(()), Gauge(), {}
@@ -83,8 +84,8 @@ def test_parts_computed_by_processes_in_any_order(mirror: Path, tmp_path: Path) 
     (tmp_path / "b").mkdir()
     run_plan(plan_in(tmp_path / "a", mirror))
     plan = plan_in(tmp_path / "b", mirror)
-    engine, folders = find_backend("native", "cpu"), folders_of(plan)
-    keys = run_keys(plan, engine, "cpu")
+    folders = folders_of(plan)
+    keys = run_keys(plan, "native")
     for folder in folders:  # one process prepares, and leaves
         with folder:
             folder.keep()
@@ -163,7 +164,7 @@ def test_work_is_named_without_paths_and_times(mirror: Path, tmp_path: Path) -> 
 def test_pools_are_the_plans_and_their_counts_can_be_given(mirror: Path, tmp_path: Path) -> None:
     plan = plan_in(tmp_path, mirror, POOLED)
     engine, files = find_backend("native", "cpu"), Files()
-    folders, keys = folders_of(plan), run_keys(plan, engine, "cpu")
+    folders, keys = folders_of(plan), run_keys(plan, "native")
     compute = plan.components[0].template.program.compute
     whole, first, second = (Pools(plan.pool_sizes, compute) for _ in range(3))
 
