@@ -59,7 +59,7 @@ def run_plan(
         copied=run.copied,
         copied_bytes=run.copied_bytes,
         seconds=time.monotonic() - started,
-        planned_seconds=predicted.seconds,
+        planned_seconds=predicted.total,
         cpu_seconds=time.process_time() - cpu,
         bytes_read=run.files.bytes_read,
         bytes_written=run.files.bytes_written + run.copied_bytes + run.header_bytes,

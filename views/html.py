@@ -60,7 +60,7 @@ def plan_page(
             element("dl", *_figures(plan, runs, made.seconds), class_="figures"),
             element("p", "Next  ", element("code", command, class_="command"), class_="next"),
         ),
-        *([] if report is None else [_measured(plan, made.seconds, report)]),
+        *([] if report is None else [_measured(plan, made.total, report)]),
         _graph(graph),
         _memory(plan, runs),
         element("section", frontier_table(plan, made), id="frontier"),

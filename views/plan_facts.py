@@ -198,7 +198,7 @@ def _stage(facts: StageFacts) -> dict[str, Any]:
 
 def _estimate(made: Estimate) -> dict[str, Any]:
     return {
-        "seconds": made.seconds,
+        "seconds": made.total,
         "disk_bound": made.disk_bound,
         "cached_share": made.cached,
         "uncounted_methods": list(made.uncounted),

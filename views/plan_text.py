@@ -174,7 +174,7 @@ def _is_output(plan: Plan, stage: str) -> bool:
 def time_text(made: Estimate) -> str:
     """The estimate, and what it takes for granted."""
     rate = f"{decimal_size(DISK_RATE)}/s assumed"
-    text = f"about {duration(made.seconds)} on this machine"
+    text = f"about {duration(made.total)} on this machine"
     text += f", bound by its disk ({rate}); " if made.disk_bound else "; "
     if made.cached is None:
         text += "the page cache is unknown, so all sources count as on disk"
@@ -187,5 +187,5 @@ def time_text(made: Estimate) -> str:
     if made.uncounted:
         text += f"; the linear algebra of {', '.join(made.uncounted)} comes on top"
     if made.kernels:
-        text += f"; up to {count(made.kernels, 'kernel')} to compile the first time"
+        text += f"; {count(made.kernels, 'kernel')} to compile first"
     return text

@@ -13,13 +13,13 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from typing import NamedTuple
 
 from ...grammar.diagnostics import CheckpointError
 from ..graph.graph import Invoke
-from ..sweeps.components import Template
+from ..kernels.mathematics import mathematics
 from ..sweeps.opaque_calls import needs_whole
-from ..sweeps.program import Segment
 from .costs import Rates
 from .machine import processor_count
 from .plan import Plan
@@ -34,6 +34,12 @@ LOOK = 2.2e-9
 MULTIPLY = 1.5e-10
 """Seconds an element of a primitive, a sum and a look in kernels, and of numpy's multiplication, on
 the processor that these were measured on."""
+
+START = 0.15
+COMPILE = 0.04
+HANDLE = 8e-5
+"""Seconds to load what runs kernels, to compile one, and for the interpreter to handle one sweep
+over one tensor, which workers do one at a time."""
 
 COPIES = 1.5
 """How often a byte that is read or written is copied, nearly: by the system, and to registers."""
@@ -70,19 +76,26 @@ class Machine(NamedTuple):
 class Estimate:
     """About how long a run takes, in seconds; `parts` for each component, together `seconds`.
 
+    handling: what comes on top: loading, compiling, and the interpreter's part in every step.
     cached: the share of the sources' bytes that is in the page cache, None where the system doesn't
     tell (all is taken to be on disk then). disk_bound: whether the disk rather than the processor
     decides. uncounted: methods of whole tensors, whose linear algebra isn't in the estimate.
-    kernels: that the first run of the recipe compiles, a second or two each; not in it either.
+    kernels: those that have to be compiled first.
     """
 
     seconds: float
+    handling: float
     cached: float | None
     disk_bound: bool
     uncounted: tuple[str, ...]
     kernels: int
     machine: Machine
     parts: tuple[float, ...]
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.seconds + self.handling
 
 
 def estimate(plan: Plan, machine: Machine | None = None) -> Estimate:
@@ -93,12 +106,15 @@ def estimate(plan: Plan, machine: Machine | None = None) -> Estimate:
     parts = _times(plan.choices, rates, cached)
     busy = sum(_times(plan.choices, rates._replace(disk=float("inf")), cached))
     seconds = sum(parts)
+    kernels = len(_to_compile(plan))
+    steps = sum(len(strategy.sweeps) for strategy in plan.choices)
     return Estimate(
         seconds=seconds,
+        handling=START + COMPILE * kernels + HANDLE * steps,
         cached=cached,
         disk_bound=seconds > 1.5 * busy,
         uncounted=tuple(_uncounted(plan)),
-        kernels=len(_segments(plan)),
+        kernels=kernels,
         machine=machine,
         parts=parts,
     )
@@ -185,12 +201,16 @@ def _uncounted(plan: Plan) -> dict[str, None]:
     return {call.method.name: None for call in calls if needs_whole(call)}
 
 
-def _segments(plan: Plan) -> set[tuple[Template, Segment]]:
-    """What kernels are generated from."""
+def _to_compile(plan: Plan) -> set[str]:
+    """The kernels that aren't in the cache, by their text."""
+    from ..kernels.compiled import is_cached
+
     ways = dict(zip(plan.choices, plan.components, strict=True))
-    return {
-        (component.template, segment)
+    found = {
+        (component.template.program, segment)
         for strategy, component in ways.items()
         for sweep in strategy.sweeps
         for segment in sweep.segments
     }
+    kernels = {kernel.text: kernel for kernel in starmap(mathematics, found)}
+    return {text for text, kernel in kernels.items() if not is_cached(kernel)}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import mergec
 import pytest
+from mergec.compiler.kernels import compiled
 from mergec.compiler.planning import estimate as module
 from mergec.compiler.planning.estimate import Machine, cached_share, estimate, measure_machine
 from mergec.views.plan_facts import frontier
@@ -58,6 +59,18 @@ def test_what_it_depends_on(plan, mirror, monkeypatch):
     made = estimate(plan, MACHINE)  # sweeps that only read what is cached come on top
     assert made.disk_bound
     assert made.seconds == pytest.approx(plan.bytes_written / 1e6, rel=0.01)
+
+
+def test_handling_comes_on_top_and_compiling_once(plan, tmp_path, monkeypatch):
+    monkeypatch.setenv("MERGEC_HOME", str(tmp_path))
+    first = estimate(plan, MACHINE)
+    steps = sum(len(strategy.sweeps) for strategy in plan.choices)
+    assert first.kernels > 0 and "to compile first" in time_text(first)
+    monkeypatch.setattr(compiled, "is_cached", lambda kernel: True)
+    later = estimate(plan, MACHINE)
+    assert later.kernels == 0 and "compile" not in time_text(later)
+    assert first.handling - later.handling == pytest.approx(module.COMPILE * first.kernels)
+    assert later.total - later.seconds == pytest.approx(module.START + module.HANDLE * steps)
 
 
 def test_each_row_of_the_frontier_has_its_time_whatever_bounds_the_run(plan, monkeypatch):
