@@ -13,8 +13,9 @@ from typing import Any
 from ..grammar.diagnostics import CheckpointError, MergecError, Span
 from .formats.by_name import read_by_name
 from .formats.safetensors import Known
-from .json_files import read_config
+from .json_files import CONFIG_NAME, read_config
 from .printable import some
+from .quantised import decoded
 from .source_tensors import SourceTensor
 from .stores import Store, StoredFile, place_in
 from .weight_files import weight_files
@@ -71,7 +72,8 @@ def open_checkpoint(
         files, tensors = read_weights(store, names, weight_map, known)
         if not tensors:
             raise CheckpointError.of("E0602", f"{place} holds no tensors")
-        config = read_config(store) if store.names("config.json") else {}
+        config = read_config(store) if store.names(CONFIG_NAME) else {}
+        tensors = decoded(tensors, config, place)
     except MergecError as error:
         problems = [
             replace(d, span=span, hint=hint if d.code == "E0602" and hint else d.hint)

@@ -255,4 +255,11 @@ CODES = (
         "runs nothing of it. One that names anything else, such as `os.system`, isn't opened.",
         "Don't load it elsewhere either, unless you know who made it; save its state dict alone.",
     ),
+    Code(
+        "E0332",
+        "weights quantised in a way that isn't read",
+        "8-bit floats with a scale for all, a row or a block, and MXFP4 are decoded as they are "
+        "read; what GPTQ, AWQ, bitsandbytes and others pack isn't.",
+        "Save the model in bfloat16 with the library that quantised it.",
+    ),
 )
