@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from ..grammar.diagnostics import CheckpointError, Span, did_you_mean
 from .adapters.adapter import Adapter, open_adapter
+from .addresses import open_address
 from .checkpoint import Checkpoint, open_checkpoint
+from .formats.by_name import WEIGHTS
 from .formats.safetensors import Known
 from .hub.hub import Hub
 from .hub.snapshots import cached_repositories, entries, repository_folder, snapshot
 from .local_store import LocalStore, locate
-from .stores import SCHEMES, Store
+from .stores import Store
 from .weight_files import weight_files
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://")
@@ -28,6 +30,12 @@ _PART = r"[A-Za-z0-9_][\w.-]*"
 _HUB_ID = re.compile(
     rf"(?P<repo>(?:{_PART}/)?{_PART})(?:@(?P<revision>{_PART}(?:/{_PART})*))?", re.A
 )
+
+
+SCHEMES: dict[str, Callable[[str], Store]] = dict.fromkeys(
+    ("https", "http", "s3", "gs", "az"), open_address
+)
+"""What opens the store of an address, by the part before `://`."""
 
 
 class Located(NamedTuple):
@@ -132,7 +140,7 @@ class Catalog:
         if address := _SCHEME.match(reference):
             if address[1] not in SCHEMES:
                 raise _no_scheme(reference, address[1], span)
-            return Located(SCHEMES[address[1]](reference))
+            return self._at_address(reference, address[1], span)
         hub = self._hub_id(reference)
         looked = self._paths(reference, hub, prefer_path)
         for path in looked:
@@ -141,6 +149,15 @@ class Catalog:
         if hub is None:
             raise _no_path(reference, looked, span)
         return self._find_on_hub(reference, *hub, looked, span)
+
+    def _at_address(self, reference: str, scheme: str, span: Span) -> Located:
+        """A folder at an address, or one file of it."""
+        folder, _, name = reference.rpartition("/")
+        only = name if name.endswith(WEIGHTS) else None
+        try:
+            return Located(SCHEMES[scheme](folder if only else reference), only)
+        except CheckpointError as error:
+            raise CheckpointError([replace(d, span=span) for d in error.diagnostics]) from None
 
     def _hub_id(self, reference: str) -> tuple[str, str | None] | None:
         """(repository, revision) of a reference that may be to the Hub."""

@@ -89,7 +89,7 @@ def _scaled(
     named = _block_size(config)
     if named and (-(-rows // named[0]), -(-columns // named[1])) == grid[-2:]:
         block = named
-    if (-(-rows // block[0]), -(-columns // block[1])) != grid[-2:]:
+    elif rows % grid[-2] or columns % grid[-1]:
         raise _refusal(place, f"the blocks of `{scale.name}` don't divide `{weight.name}`")
     return ScaledFloat8(weight, scale, block, (grid[-2], grid[-1]), natural)
 

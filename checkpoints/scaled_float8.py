@@ -111,7 +111,7 @@ class _ScaledReader:
         down, across = self._tensor.grid
         scales = self._scales()
         if scales.size == 1:
-            return np.broadcast_to(scales, (self._columns,))
+            return np.broadcast_to(scales.reshape(-1), (self._columns,))
         line = scales[(matrix * down + inside // self._tensor.block[0])]
         if across == 1:
             return np.broadcast_to(line, (self._columns,))

@@ -132,7 +132,3 @@ def read_small(store: Store, name: str, most: int) -> bytes:
         return bytes(data)
     finally:
         file.close()
-
-
-SCHEMES: dict[str, Callable[[str], Store]] = {}
-"""What opens the store of an address, by the part before `://`."""

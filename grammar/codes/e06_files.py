@@ -148,6 +148,12 @@ CODES = (
         "Correct the address.",
     ),
     Code(
+        "E0637",
+        "an address that doesn't answer",
+        "A web server or an object store can't be reached, or refuses.",
+        "Check the address, the network, and the credentials of its store.",
+    ),
+    Code(
         "E0650",
         "an output that isn't complete",
         "It is finished only when every tensor of it is accounted for.",

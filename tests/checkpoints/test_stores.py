@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mergec.checkpoints.stores import SCHEMES
+from mergec.checkpoints.catalog import SCHEMES
 from mergec.compiler.planning.estimate import cached_share
 from mergec.grammar.diagnostics import CheckpointError, RecipeError, RunError
 from mergec.runtime.run import run_plan

@@ -89,7 +89,10 @@ def test_compressed_tensors(
     tensors = {"m.weight": weight, "m.weight_scale": scale, "m.input_scale": torch.ones(1)}
     save(tmp_path, tensors)
     grid = scale.reshape(-1, 1) if len(shape) == 1 and shape[0] > 1 else scale
-    expected = forward.dequantize(weight, grid.to(torch.float32))
+    arguments = pytest.importorskip("compressed_tensors.quantization").QuantizationArgs(
+        num_bits=8, type="float", strategy=strategy, group_size=16 if strategy == "group" else None
+    )
+    expected = forward.dequantize(weight, grid.to(torch.float32), args=arguments)
     assert torch.equal(decoded(tmp_path, "m.weight"), expected.to(torch.float32))
     assert set(open_path(tmp_path).tensors) == {"m.weight"}
 
