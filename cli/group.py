@@ -40,6 +40,7 @@ COMMANDS = {
     "verify": ("verify_command", "Check a checkpoint: files, names, shapes, checksums, numbers."),
     "diff": ("diff_command", "Compare two checkpoints, by layer and by tensor."),
     "clean": ("clean_command", "Remove what interrupted runs have left."),
+    "extract": ("extract_command", "Make an adapter of what a model has learned since its base."),
     "demo": ("demo_command", "Make tiny models and run a hierarchical merge of them."),
 }
 """Sub-commands: the module whose `command` each is, and its line in the help."""

@@ -52,7 +52,7 @@ def command(checkpoint: str, models: Sequence[Path], tensors: bool, as_json: boo
     mergec inspect mistralai/Mistral-7B-v0.1 --tensors
     """
     with collector_off():
-        found = _open(checkpoint, models)
+        found = open_reference(checkpoint, models)
     if as_json:
         click.echo(json.dumps(_facts(found, tensors), indent=2))
         return
@@ -69,7 +69,8 @@ def command(checkpoint: str, models: Sequence[Path], tensors: bool, as_json: boo
             click.echo(line)
 
 
-def _open(reference: str, models: Sequence[Path]) -> Checkpoint:
+def open_reference(reference: str, models: Sequence[Path]) -> Checkpoint:
+    """The checkpoint that a command's argument names. Errors: CheckpointError without a place."""
     place = Span(SourceText("<checkpoint>", reference), 0, len(reference))
     try:
         return Catalog(Path(), models).open(reference, place, prefer_path=True)

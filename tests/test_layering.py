@@ -38,6 +38,7 @@ HEAVY = {
     "huggingface_hub",
     "tqdm",
     "obstore",
+    "safetensors",
     "gguf",
     "llvmlite",
     "numpy",

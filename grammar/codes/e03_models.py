@@ -262,4 +262,10 @@ CODES = (
         "read; what GPTQ, AWQ, bitsandbytes and others pack isn't.",
         "Save the model in bfloat16 with the library that quantised it.",
     ),
+    Code(
+        "E0331",
+        "an adapter of nothing",
+        "`mergec extract` writes what a model differs in from its base, and they don't differ.",
+        "Check which two models they are.",
+    ),
 )
