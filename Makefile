@@ -24,7 +24,7 @@ test: .venv/ready
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 quick: .venv/ready
-	$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not slow and not browser"
 
 check: .venv/ready build/typing/mergec
 	$(BIN)/ruff format --check .
