@@ -92,7 +92,7 @@ def check_match(match: Match, problems: Diagnostics) -> None:
 
 
 def _check_block(block: Block, problems: Diagnostics) -> None:
-    if block.name != "union":
+    if block.name not in ("union", "rename"):
         _check_quoted(block.settings, problems)
     _check_unique(block.settings, problems)
 
@@ -104,7 +104,7 @@ def _check_quoted(settings: tuple[Setting, ...], problems: Diagnostics) -> None:
                 "E0110",
                 "the name of a setting takes no quotes",
                 setting.name_span,
-                hint="only tokens in `union { … }` are quoted",
+                hint="only tokens in `union { … }` and names in `rename { … }` are quoted",
             )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
+from ...checkpoints.renames import RenameRule
 from ...grammar import syntax
-from ...grammar.diagnostics import Diagnostics, Label, did_you_mean
+from ...grammar.diagnostics import Diagnostics, Label, Span, did_you_mean
 from ...grammar.patterns import check_pattern
 from ...ops.dtypes import DTYPES
 from .bound import BoundExpr, Choice, Matcher, Sliced
@@ -150,6 +151,18 @@ class Expressions:
             self.problems.report("E0204", message, node.span, hint=hint)
             return Term(kinds[0], None, node.span)
         return term
+
+    def renamed(
+        self, node: syntax.ExprSyntax, rules: tuple[RenameRule, ...], span: Span
+    ) -> BoundExpr | None:
+        """The model that a string names, its tensors called otherwise. Reports E0204, E0333."""
+        value = self.evaluate(node)
+        if isinstance(value, syntax.String):
+            return self.references.open_renamed(value, rules, span) if self.opening else None
+        if not isinstance(value, Unknown):
+            message = f"a model to rename is named by a string, found {describe(value)}"
+            self.problems.report("E0204", message, node.span)
+        return None
 
     def adapter(self, node: syntax.ExprSyntax) -> BoundExpr | None:
         """The adapter that a string names. Reports E0204 where it is none."""

@@ -1,4 +1,4 @@
-"""`name { … }` -> a model or a delta: merge methods, `stack`, `cast` and `lora`."""
+"""`name { … }` -> a model or a delta: merge methods, `stack`, `cast`, `lora` and `rename`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from ...checkpoints.renames import RenameRule
 from ...grammar import for_language, is_yaml, syntax
 from ...grammar.diagnostics import Diagnostics, Span, did_you_mean
 from ...ops import delta_arithmetic as arithmetic
@@ -16,7 +17,7 @@ from .call_checks import check_base, check_count
 from .parameter_values import ParameterBinder, Parameters
 from .terms import ExprKind, Resolved, Term, Unknown, is_value
 
-_SPECIAL = ("stack", "cast", "lora")
+_SPECIAL = ("stack", "cast", "lora", "rename")
 _LORA_SCALE = Parameter("scale", "number", True, 1.0)
 
 
@@ -27,6 +28,9 @@ class Evaluator(Protocol):
     def expect(self, node: syntax.ExprSyntax, kinds: tuple[ExprKind, ...], what: str) -> Term: ...
     def expression(self, term: Term) -> BoundExpr | None: ...
     def adapter(self, node: syntax.ExprSyntax) -> BoundExpr | None: ...
+    def renamed(
+        self, node: syntax.ExprSyntax, rules: tuple[RenameRule, ...], span: Span
+    ) -> BoundExpr | None: ...
 
 
 class Blocks:
@@ -56,6 +60,8 @@ class Blocks:
                 return self._cast(block)
             case "lora":
                 return self._lora(block)
+            case "rename":
+                return self._rename(block)
         if (method := find_method(block.name)) is not None:
             return self._merge(block, method)
         if block.name == "union":
@@ -176,6 +182,23 @@ class Blocks:
             if given.name == "scale" and is_value(value := self._evaluator.evaluate(given.value)):
                 scale = value
         return Term("delta", sources[0], block.span, scale)
+
+    def _rename(self, block: syntax.Block) -> Term:
+        """A model whose tensors are called otherwise: names and patterns are text as it stands."""
+        counted = self._check_count(block, 1, 1, "takes", "model")
+        rules = []
+        for setting in block.settings:
+            if setting.quoted and isinstance(setting.value, syntax.String):
+                rules.append(RenameRule(setting.name, setting.value.value))
+            else:
+                hint = 'such as `"model.language_model.{rest}" = "model.{rest}"`'
+                message = "`rename` takes pairs of quoted names"
+                self._problems.report("E0333", message, setting.span, hint=hint)
+                counted = False
+        if not counted:
+            return Term("model", None, block.span)
+        source = self._evaluator.renamed(block.rows[0].value, tuple(rules), block.span)
+        return Term("model", source, block.span)
 
     def _term(self, row: syntax.RowSyntax, kinds: tuple[ExprKind, ...], what: str) -> Term:
         return self._evaluator.expect(row.value, kinds, what)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...checkpoints.catalog import Catalog
+from ...checkpoints.renames import RenameError, RenameRule, renamed
 from ...grammar import is_yaml
 from ...grammar.diagnostics import CheckpointError, Diagnostics, SourceText, Span
 from ...grammar.syntax import Recipe, String
@@ -37,6 +38,7 @@ class References:
         self._main_catalog = catalog
         self._catalogs = {os.path.abspath(catalog.recipe_folder): catalog}
         self._sources: dict[tuple[int, str, bool, bool], Source | None] = {}
+        self._renamed: dict[tuple[Source, tuple[RenameRule, ...]], Source | None] = {}
         self._problems = problems
 
     def open(self, reference: String, *, adapter: bool = False) -> Source | None:
@@ -55,6 +57,28 @@ class References:
         if key not in self._sources:
             self._sources[key] = self._open(catalog, reference, prefer_path, adapter)
         return self._sources[key]
+
+    def open_renamed(
+        self, reference: String, rules: tuple[RenameRule, ...], span: Span
+    ) -> Source | None:
+        """The source of a reference with its tensors called otherwise; the same for equal rules.
+
+        Reports what `open` does, and E0333 for rules that don't fit.
+        """
+        source = self.open(reference)
+        if source is None:
+            return None
+        key = (source, rules)
+        if key not in self._renamed:
+            try:
+                for rule in rules:
+                    rule.check()
+                checkpoint = renamed(source.checkpoint, rules)
+                self._renamed[key] = Source(checkpoint, checkpoint.reference, span)
+            except RenameError as error:
+                self._problems.report("E0333", error.message, span, hint=error.hint)
+                self._renamed[key] = None
+        return self._renamed[key]
 
     def inputs_within(self, folder: Path) -> list[str]:
         """The references that have a file in a folder."""

@@ -9,9 +9,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from ...checkpoints.adapters.adapter import Adapter
+from ...checkpoints.renames import proposed_rename
 from ...grammar import for_language, is_yaml
 from ...grammar.diagnostics import Diagnostics, Span, nearest
 from ..binding.bound import BoundExpr, ByName, Choice, Matcher, Merge, Source, Stage
+from ..binding.model_structure import sources_of
 
 _LISTED = 6
 
@@ -21,6 +23,7 @@ class Findings:
 
     def __init__(self) -> None:
         self._missing: dict[Merge, dict[str, list[str]]] = {}
+        self._lacking: dict[Merge, dict[str, Source]] = {}
         self._unadapted: dict[Source, list[str]] = defaultdict(list)
         self._replacing: dict[Source, None] = {}
         self._shapes: dict[Merge, list[str]] = defaultdict(list)
@@ -34,6 +37,8 @@ class Findings:
         by_input = self._missing.setdefault(merge, {})
         for expr in lacking:
             by_input.setdefault(_called(expr), []).append(name)
+            if isinstance(expr, Source):
+                self._lacking.setdefault(merge, {})[_called(expr)] = expr
 
     def unadapted(self, adapter: Source, name: str) -> None:
         """An adapter has a tensor that its model lacks."""
@@ -91,8 +96,10 @@ class Findings:
                     f"{called} lacks {_count(names)} that the other inputs of this merge have",
                     merge.span,
                     notes=tuple(_listed(names)),
-                    hint="`set missing = copy` takes such tensors from the input that has them, "
-                    "`skip` leaves them out" + _beyond_yaml(merge.span),
+                    hint=self._rename_hint(merge, called)
+                    or "`set missing = copy` takes such tensors from the input that has them, "
+                    "`skip` leaves them out"
+                    + _beyond_yaml(merge.span),
                 )
         for merge, lines in self._shapes.items():
             problems.report(
@@ -123,6 +130,21 @@ class Findings:
                 ),
             )
         self._report_unmatched(problems)
+
+    def _rename_hint(self, merge: Merge, called: str) -> str | None:
+        """What makes the names of an input those of another, if they have none in common."""
+        source = self._lacking.get(merge, {}).get(called)
+        if source is None:
+            return None
+        for other in sources_of(merge):
+            tensors, wanted = source.checkpoint.tensors, other.checkpoint.tensors
+            if other is source or tensors.keys() & wanted.keys():
+                continue
+            shapes = [{n: t.shape for n, t in found.items()} for found in (tensors, wanted)]
+            if rule := proposed_rename(*shapes):
+                pair = f'"{rule.old}" = "{rule.new}"'
+                return f'its names differ: rename {{ "{source.reference}", {pair} }}'
+        return None
 
     def _report_unmatched(self, problems: Diagnostics) -> None:
         for setting, names in self._tried.items():

@@ -268,4 +268,13 @@ CODES = (
         "`mergec extract` writes what a model differs in from its base, and they don't differ.",
         "Check which two models they are.",
     ),
+    Code(
+        "E0333",
+        "a rename that doesn't fit",
+        '`rename { model, "old.{rest}" = "new.{rest}" }` calls tensors otherwise: each rule '
+        "is for some of them, and no two get one name.",
+        "Compare the rule with the names that `mergec inspect MODEL --tensors` lists.",
+        'save rename { "a", "none.{rest}" = "some.{rest}" } to "./o"',
+        'save "a" to "./o"',
+    ),
 )
