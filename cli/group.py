@@ -49,6 +49,8 @@ _EPILOG = """\b
 A first merge:
   mergec plan merge.merge --models ./models
   mergec run merge.merge --models ./models --memory 8GiB
+docs/ has a tutorial, the language, how to read a plan, and mergekit's YAML key by key;
+mergec explain CODE says more about an error.
 MERGEC_DEBUG=1 shows tracebacks; NO_COLOR=1 turns colours off."""
 
 
