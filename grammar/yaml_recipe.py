@@ -93,7 +93,7 @@ def parse_yaml(
         if document is final:
             settings = asked
         else:
-            _refuse_tokenizer(document, final, problems)
+            _warn_of_tokenizer(document, final, problems)
     _round_stages(documents, final, options)
     ordered = _in_order(documents, problems)
     problems.raise_errors()
@@ -211,14 +211,14 @@ def _identifier(name: str, taken: set[str]) -> str:
     return unique
 
 
-def _refuse_tokenizer(document: _Document, final: _Document, problems: Diagnostics) -> None:
+def _warn_of_tokenizer(document: _Document, final: _Document, problems: Diagnostics) -> None:
     """A stage isn't saved, so a tokenizer of its own can only be the one that the save has too."""
     for key in TOKENIZER_KEYS:
         field = document.fields.get(key)
         is_base = field is not None and field.value.value == "base"
         if field is not None and not is_base and not any(k in final.fields for k in TOKENIZER_KEYS):
             problems.report(
-                "E0401",
+                "W0107",
                 f"`{key}` of a stage has no effect: only the last merge is saved",
                 field.key_span,
                 hint="give it to the document that is saved",

@@ -48,22 +48,33 @@ class Matcher:
 
     def matches(self, name: str, depth: int | None = None) -> bool:
         """Whether a tensor's name is matched; depth: the number of layers of its model."""
-        return self._test(depth if self._relative else None)(name)
+        if self._fixed is not None:
+            return self._fixed(name)
+        return name_test(self.pattern.kind, self.pattern.text, depth)(name)
 
     @cached_property
-    def _relative(self) -> bool:
+    def needs_depth(self) -> bool:
+        """Whether the pattern counts layers from the end."""
         return self.pattern.kind == "glob" and is_relative(self.pattern.text)
 
-    def _test(self, depth: int | None) -> Test:
-        return name_test(self.pattern.kind, self.pattern.text, depth)
+    @cached_property
+    def _fixed(self) -> Test | None:
+        """The test, if it doesn't depend on the depth."""
+        kind, text = self.pattern.kind, self.pattern.text
+        return None if self.needs_depth else name_test(kind, text)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ByName:
     """A value picked by tensor name: the first arm that matches."""
 
     arms: tuple[tuple[Matcher, Value | Gradient], ...]
     span: Span
+
+    @cached_property
+    def needs_depth(self) -> bool:
+        """Whether a pattern counts layers from the end."""
+        return any(matcher.needs_depth for matcher, _ in self.arms)
 
 
 Setting: TypeAlias = Value | Gradient | ByName

@@ -372,14 +372,19 @@ class _Lowering:
             inner = self._inner(row.value, name)
             values: dict[str, Value] = {}
             for key, setting in row.columns.items():
-                found = self._value(merge, (number, key), setting, inner or name, position)
-                complete = complete and found is not _MISSING
+                found: Any = setting
+                if isinstance(setting, (ByName, Gradient)):
+                    found = self._value(merge, (number, key), setting, inner or name, position)
+                    complete = complete and found is not _MISSING
                 values[key] = found
             columns.append(values)
         settings: dict[str, Value] = {}
         for key, setting in merge.settings.items():
-            settings[key] = self._value(merge, key, setting, outer, position)
-            complete = complete and settings[key] is not _MISSING
+            found = setting
+            if isinstance(setting, (ByName, Gradient)):
+                found = self._value(merge, key, setting, outer, position)
+                complete = complete and found is not _MISSING
+            settings[key] = found
         if merge.method.position is not None:
             settings[merge.method.position.name] = position
         return (tuple(columns), settings) if complete else None
@@ -394,7 +399,7 @@ class _Lowering:
     ) -> Any:
         depth = None
         if isinstance(setting, ByName):
-            depth = self._depth(merge, name)
+            depth = self._depth(merge, name) if setting.needs_depth else None
             self.findings.tried(setting, name, depth)
         try:
             return evaluate(setting, name, position, depth)

@@ -57,6 +57,7 @@ def saved(text: str, signatures: Signatures, options: YamlOptions | None = None)
             55,
             "`merge_method` of a slice",
         ),
+        (f"name: s\n{L}{M}tokenizer_source: union\n---\n{L}{M}", 4, 1, "only the last merge"),
         (T + "models: [{model: b}]", 1, 15, "nothing but the base is listed"),
     ],
 )

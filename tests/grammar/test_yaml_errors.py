@@ -93,7 +93,6 @@ CASES = [
         1,
         "use each other in a circle: `s` and `t`",
     ),
-    (f"name: s\n{L}{M}tokenizer_source: union\n---\n{L}{M}", "E0401", 4, 1, "only the last merge"),
 ]
 
 
