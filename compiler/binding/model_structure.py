@@ -181,6 +181,21 @@ class Structures:
             offset += layers.count
         return found | dict.fromkeys(trailing)
 
+    def depth(self, expr: BoundExpr, name: str) -> int | None:
+        """How many layers there are where a tensor is one of a layer's; None where it isn't."""
+        layers = self.layers(expr)
+        place = layers.locate(name)
+        return None if place is None else layers.stacks[place.stack].count
+
+    def position(self, expr: BoundExpr, name: str) -> float:
+        """Where a tensor's layer stands among an expression's layers, 0 to 1; outside them 0."""
+        layers = self.layers(expr)
+        place = layers.locate(name)
+        if place is None:
+            return 0.0
+        count = layers.stacks[place.stack].count
+        return place.layer / (count - 1) if count > 1 else 1.0
+
     def _check_shapes(self, expr: Stack) -> None:
         """Report a model whose layers have no shape in common with those of the first part's.
 

@@ -94,9 +94,9 @@ class _Lowering:
         """The dtype that a `save` asks for a tensor."""
         if not isinstance(output.dtype, ByName):
             return output.dtype
-        depth = self._depth(output.value, name)
+        depth = self.structures.depth(output.value, name)
         self.findings.tried(output.dtype, name, depth)
-        position = self._position(output.value, name)
+        position = self.structures.position(output.value, name)
         return BY_NAME[str(evaluate(output.dtype, name, position, depth))]
 
     def tensor(self, expr: BoundExpr, name: str, outer: str) -> int | None:
@@ -119,7 +119,7 @@ class _Lowering:
             case Stack():
                 return self._stacked(expr, name, outer)
             case Choice():
-                depth = self._depth(expr, outer)
+                depth = self.structures.depth(expr, outer)
                 self.findings.chosen(expr, outer, depth)
                 for matcher, value in expr.arms:
                     if matcher.matches(outer, depth):
@@ -324,7 +324,7 @@ class _Lowering:
             )
         origin = self.graph.origin(self._stage, merge.span)
         varies = self._varies(merge)
-        position = self._position(merge, name) if varies else 0.0
+        position = self.structures.position(merge, name) if varies else 0.0
         known = None if varies == "by name" else (merge, position)
         invocation = self._invocations.get(known) if known else None
         if invocation is not None:
@@ -399,7 +399,7 @@ class _Lowering:
     ) -> Any:
         depth = None
         if isinstance(setting, ByName):
-            depth = self._depth(merge, name) if setting.needs_depth else None
+            depth = self.structures.depth(merge, name) if setting.needs_depth else None
             self.findings.tried(setting, name, depth)
         try:
             return evaluate(setting, name, position, depth)
@@ -408,18 +408,3 @@ class _Lowering:
             span = merge.spans.get(key, setting.span if isinstance(setting, ByName) else merge.span)
             self.findings.uncovered(span, label, name)
             return _MISSING
-
-    def _depth(self, expr: BoundExpr, name: str) -> int | None:
-        """How many layers there are where a tensor is one of a layer's."""
-        layers = self.structures.layers(expr)
-        place = layers.locate(name)
-        return None if place is None else layers.stacks[place.stack].count
-
-    def _position(self, expr: BoundExpr, name: str) -> float:
-        """Where a tensor's layer stands among an expression's layers, 0 to 1; outside them 0."""
-        layers = self.structures.layers(expr)
-        place = layers.locate(name)
-        if place is None:
-            return 0.0
-        count = layers.stacks[place.stack].count
-        return place.layer / (count - 1) if count > 1 else 1.0
