@@ -23,6 +23,7 @@ from ..binding.bound import (
     BoundExpr,
     ByName,
     Choice,
+    Gradient,
     Merge,
     Output,
     Setting,
