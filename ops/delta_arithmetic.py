@@ -18,7 +18,7 @@ def _simplify_difference(call: Call) -> Call | int:
 @method(simplify=_simplify_difference, gives_delta=True)
 def difference(a: Tensor, b: Tensor) -> Tensor:
     """The delta a - b."""
-    return a - b  # type: ignore[no-any-return]
+    return a - b
 
 
 def _simplify_combination(call: Call) -> Call | int:
@@ -32,7 +32,7 @@ def _simplify_combination(call: Call) -> Call | int:
 @method(simplify=_simplify_combination)
 def combination(a: Tensor, b: Tensor, *, scale: Factor) -> Tensor:
     """a + scale · b: a model or a delta plus a delta."""
-    return a + b * scale  # type: ignore[no-any-return]
+    return a + b * scale
 
 
 def _simplify_scaled(call: Call) -> Call | int:
@@ -45,7 +45,7 @@ def _simplify_scaled(call: Call) -> Call | int:
 @method(simplify=_simplify_scaled)
 def scaled(x: Tensor, *, scale: Factor) -> Tensor:
     """x times a number."""
-    return x * scale  # type: ignore[no-any-return]
+    return x * scale
 
 
 def _simplify_cast(call: Call) -> Call | int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from .method_error import MethodError
 from .primitives import TABLE
-from .symbols import Attribute, Mask, Scalar, Selection, Symbol, Tensor, Tracer
+from .symbols import Attribute, Mask, Number, Scalar, Selection, Symbol, Tensor, Tracer
 
 
 def apply(name: str, *args: Any, attr: Attribute = ()) -> Any:
@@ -51,22 +51,22 @@ def sqrt(x: Any) -> Any:
     return apply("sqrt", x)
 
 
-def sin(x: Scalar) -> Scalar:
+def sin(x: Number) -> Scalar:
     """The sine of a scalar in radians."""
     return apply("sin", x)  # type: ignore[no-any-return]
 
 
-def cos(x: Scalar) -> Scalar:
+def cos(x: Number) -> Scalar:
     """The cosine of a scalar in radians."""
     return apply("cos", x)  # type: ignore[no-any-return]
 
 
-def arccos(x: Scalar) -> Scalar:
+def arccos(x: Number) -> Scalar:
     """The angle in [0, π] of a cosine in [-1, 1]."""
     return apply("arccos", x)  # type: ignore[no-any-return]
 
 
-def floor(x: Scalar) -> Scalar:
+def floor(x: Number) -> Scalar:
     """The largest whole number that isn't above x."""
     return apply("floor", x)  # type: ignore[no-any-return]
 

@@ -43,9 +43,9 @@ def length(vector: Vector, matrix: Matrix) -> float:
     return float(np.sqrt(max(float(vector @ matrix @ vector), 0.0)))
 
 
-def combine(xs: Sequence[Tensor], coefficients: Sequence[Any]) -> Any:
+def combine(xs: Sequence[Tensor], coefficients: Sequence[Any]) -> Tensor:
     """Σ c_i x_i."""
-    result: Any = xs[0] * coefficients[0]
+    result: Tensor = xs[0] * coefficients[0]
     for x, coefficient in zip(xs[1:], coefficients[1:], strict=True):
         result = result + x * coefficient
     return result

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 
-from .symbols import Scalar, Tensor, Whole
+from .symbols import Number, Scalar, Tensor, Whole
 
 Value: TypeAlias = float | int | bool | str | None
 
@@ -143,10 +143,10 @@ def _is_finite(value: float) -> bool:
         return False
 
 
-Weight = Annotated[Scalar, Bounds()]
-Density = Annotated[Scalar, Bounds(0.0, 1.0)]
-Factor = Annotated[Scalar, Bounds()]
-Position = Annotated[Scalar, FromLayers()]
+Weight = Annotated[Number, Bounds()]
+Density = Annotated[Number, Bounds(0.0, 1.0)]
+Factor = Annotated[Number, Bounds()]
+Position = Annotated[Number, FromLayers()]
 """Where the tensor's layer stands among the model's layers, 0 to 1; outside the layers 0."""
 
 
@@ -176,7 +176,7 @@ def parameter_of(python_name: str, hint: Any, default: Any) -> Parameter:
         optional = None if may_lack else REQUIRED
         shape = next((m.of for m in metadata(hint) if isinstance(m, Shaped)), tuple)
         return Parameter(name, "model", True, optional, whole=plain is Whole, shape=shape)
-    if plain is Scalar:
+    if plain in (Number, Scalar, float):
         return Parameter(name, "number", per_source, default, bounds)
     raise TypeError(f"a method's parameter `{python_name}` can't be a {plain}")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from .primitives import TABLE, Role, ValueKind
 
@@ -162,6 +162,19 @@ class Tensor(_Arithmetic):
 
     __slots__ = ()
 
+    if TYPE_CHECKING:  # a tensor with anything is a tensor
+
+        def __add__(self, other: object) -> Tensor: ...
+        def __radd__(self, other: object) -> Tensor: ...
+        def __sub__(self, other: object) -> Tensor: ...
+        def __rsub__(self, other: object) -> Tensor: ...
+        def __mul__(self, other: object) -> Tensor: ...
+        def __rmul__(self, other: object) -> Tensor: ...
+        def __truediv__(self, other: object) -> Tensor: ...
+        def __rtruediv__(self, other: object) -> Tensor: ...
+        def __neg__(self) -> Tensor: ...
+        def __abs__(self) -> Tensor: ...
+
 
 class Scalar(_Arithmetic):
     """One number for the whole tensor, computed in float64."""
@@ -243,6 +256,9 @@ class Whole(Symbol):
 
     __slots__ = ()
 
+
+Number: TypeAlias = Scalar | float
+"""A parameter's number: known while tracing, a plain number on torch tensors."""
 
 _SYMBOLS: dict[ValueKind, type[Symbol]] = {
     ValueKind.TENSOR: Tensor,

@@ -26,7 +26,7 @@ from .functions import (
 from .method import Call, Random
 from .method_error import MethodError
 from .parameters import Switch
-from .symbols import Scalar, Tensor
+from .symbols import Number, Tensor
 
 Rows: TypeAlias = np.ndarray[Any, Any]
 Rescale: TypeAlias = Annotated[Literal["none", "density", "l1"], Switch(true="l1", false="none")]
@@ -36,7 +36,7 @@ Scope: TypeAlias = Literal["tensor", "model"]
 """Whether a threshold is a tensor's own or one for all of a model's tensors."""
 
 
-def trim(delta: Tensor, source: int, density: Scalar, scope: Scope = "tensor") -> Any:
+def trim(delta: Tensor, source: int, density: Number, scope: Scope = "tensor") -> Any:
     """δ with only its k = max(1, ⌊density·n⌋) largest magnitudes; all of it at density ≥ 1.
 
     With `scope = model` n counts the elements of all the source's tensors, and so does k.
@@ -50,7 +50,7 @@ def trim(delta: Tensor, source: int, density: Scalar, scope: Scope = "tensor") -
     return where(selected(delta, largest(delta, count, pool)), delta, 0.0)
 
 
-def trim_middle(delta: Tensor, density: Scalar, gamma: Scalar) -> Any:
+def trim_middle(delta: Tensor, density: Number, gamma: Number) -> Any:
     """δ without its ⌊gamma·n⌋ largest magnitudes, and of the rest only the ⌊density·n⌋ largest.
 
     Where fewer than ⌊density·n⌋ are left by that, the smallest ⌊density·n⌋ of all stay; all of it
@@ -67,7 +67,7 @@ def trim_middle(delta: Tensor, density: Scalar, gamma: Scalar) -> Any:
     return where(within & ~without, delta, 0.0)
 
 
-def drop(delta: Tensor, source: int, density: Scalar, random: Random) -> Any:
+def drop(delta: Tensor, source: int, density: Number, random: Random) -> Any:
     """δ with each element kept with probability density; all of it at density ≥ 1."""
     if density >= 1:
         return delta
@@ -77,7 +77,7 @@ def drop(delta: Tensor, source: int, density: Scalar, random: Random) -> Any:
 
 
 def drop_by_rank(
-    delta: Tensor, source: int, density: Scalar, epsilon: Scalar, random: Random
+    delta: Tensor, source: int, density: Number, epsilon: Number, random: Random
 ) -> tuple[Any, Any]:
     """(δ with elements kept at random, their probabilities), the larger in its row the likelier.
 
@@ -108,7 +108,7 @@ def rank_probabilities(rows: Rows, density: float, epsilon: float) -> list[Rows]
     return [result.reshape(rows.shape)]
 
 
-def rescale_kept(kept: Any, delta: Tensor, density: Scalar, rescale: str) -> Any:
+def rescale_kept(kept: Any, delta: Tensor, density: Number, rescale: str) -> Any:
     """Make up for what was dropped: by 1/density, or so that the sum of magnitudes is as before."""
     if rescale == "none" or density >= 1 or density <= 0:
         return kept
@@ -119,7 +119,7 @@ def rescale_kept(kept: Any, delta: Tensor, density: Scalar, rescale: str) -> Any
 
 
 def combine_sum(
-    base: Tensor, vectors: Sequence[Any], weight: Sequence[Scalar], lambda_: Scalar, normalize: bool
+    base: Tensor, vectors: Sequence[Any], weight: Sequence[Number], lambda_: Number, normalize: bool
 ) -> Tensor:
     """base + λ Σ v_i, the sum divided by Σ w_i if asked (|Σ w_i| < 1e-8 counts as 1)."""
     mixed: Any = _sum(vectors)
@@ -127,11 +127,12 @@ def combine_sum(
     if normalize:
         divisor = _sum(weight)
         factor = factor / where(abs(divisor) < 1e-8, 1.0, divisor)
-    return base + mixed * factor  # type: ignore[no-any-return]
+    merged: Tensor = base + mixed * factor
+    return merged
 
 
 def combine_consensus(
-    base: Tensor, vectors: Sequence[Any], weight: Sequence[Scalar], lambda_: Scalar, normalize: bool
+    base: Tensor, vectors: Sequence[Any], weight: Sequence[Number], lambda_: Number, normalize: bool
 ) -> Tensor:
     """base + λ Σ of the v_i whose sign is the majority's: the sign of Σ v_i, + where that is 0.
 
@@ -146,7 +147,8 @@ def combine_consensus(
         for_below = _sum([where(v < 0.0, w, 0.0) for v, w in zip(vectors, weight, strict=True)])
         divisor = where(positive, for_above, for_below)
         mixed = mixed / where(equal(divisor, 0.0), 1.0, divisor)
-    return base + mixed * lambda_  # type: ignore[no-any-return]
+    merged: Tensor = base + mixed * lambda_
+    return merged
 
 
 def drop_silent_rows(call: Call, *, consensus: bool) -> Call | int:

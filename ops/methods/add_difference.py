@@ -16,7 +16,7 @@ def add_difference(
     b: Tensor,
     c: Tensor,
     *,
-    alpha: Factor = 1.0,  # type: ignore[assignment]
+    alpha: Factor = 1.0,
 ) -> Tensor:
     """Add to a model what a second has learned since a third.
 
@@ -25,4 +25,4 @@ def add_difference(
     Source: common usage among mergers of diffusion models ("add difference"); Ilharco et al.,
     Editing models with task arithmetic, ICLR 2023 (task analogies). Sweeps: one; memory: tiles.
     """
-    return a + (b - c) * alpha  # type: ignore[no-any-return]
+    return a + (b - c) * alpha

@@ -43,4 +43,5 @@ def arcee_fusion(x: Tensor, base: Tensor) -> Tensor:
 
     low, middle, high = quantile(0.25), quantile(0.5), quantile(0.75)
     threshold = middle + 1.5 * (high - low)
-    return base + where(score >= threshold, x - base, 0.0)  # type: ignore[no-any-return]
+    result: Tensor = base + where(score >= threshold, x - base, 0.0)
+    return result

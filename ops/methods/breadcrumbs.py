@@ -15,9 +15,9 @@ def breadcrumbs(
     base: Tensor,
     *,
     weight: Sequence[Weight],
-    density: Sequence[Density] = 1.0,  # type: ignore[assignment]
-    gamma: Sequence[Density] = 0.01,  # type: ignore[assignment]
-    lambda_: Factor = 1.0,  # type: ignore[assignment]
+    density: Sequence[Density] = (1.0,),
+    gamma: Sequence[Density] = (0.01,),
+    lambda_: Factor = 1.0,
     normalize: bool = False,
     rescale: Rescale = "none",
 ) -> Tensor:

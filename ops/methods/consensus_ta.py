@@ -8,10 +8,10 @@ from ..gram import combine
 from ..method import Call, method
 from ..method_error import MethodError
 from ..parameters import Bounds, Factor
-from ..symbols import Scalar, Tensor
+from ..symbols import Number, Tensor
 from ..unchanged import base_if_unchanged
 
-Threshold = Annotated[Scalar, Bounds(0.0, None)]
+Threshold = Annotated[Number, Bounds(0.0, None)]
 Tasks = Annotated[int, Bounds(0, None)]
 
 
@@ -27,9 +27,9 @@ def consensus_ta(
     xs: Sequence[Tensor],
     base: Tensor,
     *,
-    threshold: Sequence[Threshold] = 0.4,  # type: ignore[assignment]
+    threshold: Sequence[Threshold] = (0.4,),
     agreement: Tasks = 2,
-    lambda_: Factor = 1.0,  # type: ignore[assignment]
+    lambda_: Factor = 1.0,
 ) -> Tensor:
     """Task arithmetic on the parameters that several tasks use.
 
@@ -47,4 +47,5 @@ def consensus_ta(
     for delta, t in zip(vectors, threshold, strict=True):
         users = users + where(abs(delta) >= abs(together - delta) * t, 1.0, 0.0)
     kept = where(users >= float(agreement), together, 0.0)
-    return base + kept * lambda_  # type: ignore[no-any-return]
+    result: Tensor = base + kept * lambda_
+    return result

@@ -16,8 +16,8 @@ def dare_ties(
     *,
     random: Random,
     weight: Sequence[Weight],
-    density: Sequence[Density] = 1.0,  # type: ignore[assignment]
-    lambda_: Factor = 1.0,  # type: ignore[assignment]
+    density: Sequence[Density] = (1.0,),
+    lambda_: Factor = 1.0,
     normalize: bool = False,
     rescale: Rescale = "density",
 ) -> Tensor:

@@ -22,9 +22,9 @@ def della_linear(
     *,
     random: Random,
     weight: Sequence[Weight],
-    density: Sequence[Density] = 1.0,  # type: ignore[assignment]
-    epsilon: Sequence[Density] = 0.15,  # type: ignore[assignment]
-    lambda_: Factor = 1.0,  # type: ignore[assignment]
+    density: Sequence[Density] = (1.0,),
+    epsilon: Sequence[Density] = (0.15,),
+    lambda_: Factor = 1.0,
     normalize: bool = False,
     rescale: Rescale = "l1",
 ) -> Tensor:

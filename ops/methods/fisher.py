@@ -8,9 +8,9 @@ from ..gram import combine
 from ..method import Call, method
 from ..method_error import MethodError
 from ..parameters import Bounds, Weight
-from ..symbols import Scalar, Tensor
+from ..symbols import Number, Tensor
 
-Floor = Annotated[Scalar, Bounds(0.0, None)]
+Floor = Annotated[Number, Bounds(0.0, None)]
 
 
 def _simplify(call: Call) -> Call | int:
@@ -26,8 +26,8 @@ def fisher(
     xs: Sequence[Tensor],
     *,
     statistics: Sequence[Tensor],
-    weight: Sequence[Weight] = 1.0,  # type: ignore[assignment]
-    floor: Floor = 1e-6,  # type: ignore[assignment]
+    weight: Sequence[Weight] = (1.0,),
+    floor: Floor = 1e-6,
 ) -> Tensor:
     """Average of the models, each parameter weighted by its Fisher information.
 
@@ -47,4 +47,5 @@ def fisher(
     weights: list[Any] = list(weight)
     mean = combine(xs, weights) / combine(weights, [1.0] * len(weights))
     informed = combine(xs, shares) / where(known, total, 1.0)
-    return where(known, informed, mean)  # type: ignore[no-any-return]
+    merged: Tensor = where(known, informed, mean)
+    return merged

@@ -9,11 +9,11 @@ from ..gram import Matrix, Vector, combine, length, on_gram, split
 from ..method import Call, method
 from ..method_error import MethodError
 from ..parameters import Bounds
-from ..symbols import Scalar, Tensor
+from ..symbols import Number, Tensor
 
-Share = Annotated[Scalar, Bounds(0.0, None)]
+Share = Annotated[Number, Bounds(0.0, None)]
 Steps = Annotated[int, Bounds(1, None)]
-Tolerance = Annotated[Scalar, Bounds(0.0, None)]
+Tolerance = Annotated[Number, Bounds(0.0, None)]
 
 _NEAR = 1e-9
 """A point lies on a source at this distance, in parts of the models' spread."""
@@ -85,9 +85,9 @@ def _distances(products: Matrix, shares: Vector) -> Vector:
 def geometric_median(
     xs: Sequence[Tensor],
     *,
-    weight: Sequence[Share] = 1.0,  # type: ignore[assignment]
+    weight: Sequence[Share] = (1.0,),
     max_iter: Steps = 100,
-    tol: Tolerance = 1e-6,  # type: ignore[assignment]
+    tol: Tolerance = 1e-6,
 ) -> Tensor:
     """The point whose distances to the models add up to the least: an average robust to outliers.
 
@@ -106,4 +106,4 @@ def geometric_median(
         return xs[0]
     apart = [x - xs[0] for x in xs[1:]]
     shares = on_gram(weiszfeld, len(xs), apart, *weight, float(max_iter), tol)
-    return xs[0] + combine(apart, shares[1:])  # type: ignore[no-any-return]
+    return xs[0] + combine(apart, shares[1:])

@@ -41,7 +41,7 @@ def iso_c(
     xs: Sequence[Tensor],
     base: Tensor,
     *,
-    lambda_: Factor = 1.0,  # type: ignore[assignment]
+    lambda_: Factor = 1.0,
 ) -> Tensor:
     """Task arithmetic with an even spectrum: every direction that the tasks share counts alike.
 
@@ -57,4 +57,5 @@ def iso_c(
     """
     together = combine([x - base for x in xs], [1.0] * len(xs))
     (task_vector,) = on_whole(isotropic, 1, together, float(len(xs)))
-    return base + task_vector * lambda_  # type: ignore[no-any-return]
+    merged: Tensor = base + task_vector * lambda_
+    return merged

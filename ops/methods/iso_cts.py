@@ -10,10 +10,10 @@ from ..opaque_functions import whole
 from ..parameters import Bounds, Factor
 from ..spectra import sides
 from ..subspaces import is_matrix, join, join_bytes, merged, merged_bytes
-from ..symbols import Scalar, Tensor
+from ..symbols import Number, Tensor
 from ..unchanged import base_if_unchanged
 
-Fraction = Annotated[Scalar, Bounds(0.0, 1.0)]
+Fraction = Annotated[Number, Bounds(0.0, 1.0)]
 
 
 def _join_bytes(shape: tuple[int, ...], arguments: int) -> int:
@@ -64,8 +64,8 @@ def iso_cts(
     xs: Sequence[Tensor],
     base: Tensor,
     *,
-    common: Fraction = 0.8,  # type: ignore[assignment]
-    lambda_: Factor = 1.0,  # type: ignore[assignment]
+    common: Fraction = 0.8,
+    lambda_: Factor = 1.0,
 ) -> Tensor:
     """Iso-C with its weakest directions given to the tasks: common and task-specific subspaces.
 
@@ -89,4 +89,5 @@ def iso_cts(
     for place, delta in enumerate(vectors):
         left, right = on_whole(next_task, 2, left, right, delta, float(place), count, common)
     (task_vector,) = on_whole(all_subspaces, 1, left, right, count)
-    return base + task_vector * lambda_  # type: ignore[no-any-return]
+    result: Tensor = base + task_vector * lambda_
+    return result

@@ -49,7 +49,7 @@ def karcher(
     xs: Sequence[Tensor],
     *,
     max_iter: int = 10,
-    tol: Factor = 1e-5,  # type: ignore[assignment]
+    tol: Factor = 1e-5,
 ) -> Tensor:
     """The mean on the sphere: the direction of least squared angle to all models.
 
@@ -63,4 +63,4 @@ def karcher(
     the Gram matrix, on which it iterates, one to write; memory: tiles.
     """
     coefficients = on_gram(mean_on_sphere, len(xs), xs, max_iter, tol)
-    return combine(xs, coefficients)  # type: ignore[no-any-return]
+    return combine(xs, coefficients)

@@ -33,7 +33,7 @@ def linear(xs: Sequence[Tensor], *, weight: Sequence[Weight], normalize: bool = 
         for other in weight[1:]:
             divisor = divisor + other
         coefficients = [w / divisor for w in weight]
-    result: Any = xs[0] * coefficients[0]
+    result: Tensor = xs[0] * coefficients[0]
     for x, coefficient in zip(xs[1:], coefficients[1:], strict=True):
         result = result + x * coefficient
-    return result  # type: ignore[no-any-return]
+    return result

@@ -27,9 +27,9 @@ def lines(
     xs: Sequence[Tensor],
     base: Tensor,
     *,
-    weight: Sequence[Weight] = 1.0,  # type: ignore[assignment]
-    alpha: Factor = 0.0,  # type: ignore[assignment]
-    beta: Factor = 1.0,  # type: ignore[assignment]
+    weight: Sequence[Weight] = (1.0,),
+    alpha: Factor = 0.0,
+    beta: Factor = 1.0,
     position: Position,
 ) -> Tensor:
     """Task arithmetic whose scale grows with depth: shallow layers stay near the base.
@@ -43,4 +43,4 @@ def lines(
     """
     scale = alpha + beta * position
     vectors = [x - base for x in xs]
-    return base + combine(vectors, weight) * scale  # type: ignore[no-any-return]
+    return base + combine(vectors, weight) * scale

@@ -15,7 +15,7 @@ def magmax(
     xs: Sequence[Tensor],
     base: Tensor,
     *,
-    lambda_: Factor = 1.0,  # type: ignore[assignment]
+    lambda_: Factor = 1.0,
 ) -> Tensor:
     """For each parameter the task vector of largest magnitude.
 
@@ -29,4 +29,5 @@ def magmax(
     for x in xs[1:]:
         delta = x - base
         chosen = where(abs(delta) > abs(chosen), delta, chosen)
-    return base + chosen * lambda_  # type: ignore[no-any-return]
+    result: Tensor = base + chosen * lambda_
+    return result

@@ -73,4 +73,5 @@ def model_stock(
     total: Any = deltas[0]
     for delta in deltas[1:]:
         total = total + delta
-    return base + total * (t / len(deltas))  # type: ignore[no-any-return]
+    result: Tensor = base + total * (t / len(deltas))
+    return result

@@ -48,7 +48,7 @@ def multislerp(
     *,
     weight: Sequence[Weight],
     normalize_weights: bool = True,
-    eps: Factor = 1e-8,  # type: ignore[assignment]
+    eps: Factor = 1e-8,
 ) -> Tensor:
     """Spherical interpolation of any number of models: their mean direction at their mean norm.
 
@@ -69,4 +69,4 @@ def multislerp(
         weights = [w / divisor for w in weight]
     vectors = list(xs) if base is None else [x - base for x in xs]
     result = combine(vectors, on_gram(interpolate, len(xs), vectors, *weights, eps))
-    return result if base is None else result + base  # type: ignore[no-any-return]
+    return result if base is None else result + base

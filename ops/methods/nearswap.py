@@ -22,4 +22,5 @@ def nearswap(x: Tensor, base: Tensor, *, t: Factor) -> Tensor:
     Source: Alchemonaut, QuartetAnemoi-70B, 2024. Sweeps: one; memory: tiles.
     """
     share = minimum(maximum(t / maximum(abs(base - x), 1e-6), 0.0), 1.0)
-    return x * share + base * (1.0 - share)  # type: ignore[no-any-return]
+    result: Tensor = x * share + base * (1.0 - share)
+    return result

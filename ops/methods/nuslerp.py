@@ -109,4 +109,4 @@ def nuslerp(
         (result,) = on_whole(blend_columns, 1, *vectors, t)
     else:
         result = combine(vectors, on_rows(shares_of_rows, 2, *vectors, t))
-    return result if base is None else result + base  # type: ignore[no-any-return]
+    return result if base is None else result + base

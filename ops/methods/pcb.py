@@ -8,12 +8,12 @@ from ..functions import floor, in_order, kth_magnitude, maximum, minimum, where
 from ..gram import combine
 from ..method import method
 from ..parameters import Bounds, Factor
-from ..symbols import Scalar, Tensor
+from ..symbols import Number, Tensor
 from ..task_vectors import Scope
 from ..unchanged import base_if_unchanged
 
-Ratio = Annotated[Scalar, Bounds(0.0, 1.0)]
-Clip = Annotated[Scalar, Bounds(0.0, 0.5)]
+Ratio = Annotated[Number, Bounds(0.0, 1.0)]
+Clip = Annotated[Number, Bounds(0.0, 0.5)]
 
 
 @method(simplify=base_if_unchanged)
@@ -21,9 +21,9 @@ def pcb(
     xs: Sequence[Tensor],
     base: Tensor,
     *,
-    ratio: Ratio = 0.2,  # type: ignore[assignment]
-    clip: Clip = 1e-4,  # type: ignore[assignment]
-    lambda_: Factor = 1.0,  # type: ignore[assignment]
+    ratio: Ratio = 0.2,
+    clip: Clip = 1e-4,
+    lambda_: Factor = 1.0,
     scope: Scope = "tensor",
 ) -> Tensor:
     """Balance the competition of parameters within and between tasks; merge the winners.
@@ -68,4 +68,5 @@ def pcb(
         won = maximum(score - cut, 0.0) / where(top > cut, top - cut, 1.0)
         merged = merged + where(delta < 0.0, -clamped, clamped) * won
         weight = weight + won
-    return base + merged / where(weight > 0.0, weight, 1.0) * lambda_  # type: ignore[no-any-return]
+    moved: Tensor = base + merged / where(weight > 0.0, weight, 1.0) * lambda_
+    return moved

@@ -15,7 +15,7 @@ def ram(
     xs: Sequence[Tensor],
     base: Tensor,
     *,
-    epsilon: Factor = 1e-5,  # type: ignore[assignment]
+    epsilon: Factor = 1e-5,
 ) -> Tensor:
     """Average task vectors over the models that changed an element, not over all.
 
@@ -31,4 +31,5 @@ def ram(
         counts = abs(delta) > epsilon
         mixed = mixed + where(counts, delta, 0.0)
         count = count + where(counts, 1.0, 0.0)
-    return base + mixed / maximum(count, 1.0)  # type: ignore[no-any-return]
+    result: Tensor = base + mixed / maximum(count, 1.0)
+    return result

@@ -17,9 +17,9 @@ def ramplus_tl(
     xs: Sequence[Tensor],
     base: Tensor,
     *,
-    r: Factor = 0.1,  # type: ignore[assignment]
-    alpha: Factor = 0.2,  # type: ignore[assignment]
-    epsilon: Factor = 1e-5,  # type: ignore[assignment]
+    r: Factor = 0.1,
+    alpha: Factor = 0.2,
+    epsilon: Factor = 1e-5,
 ) -> Tensor:
     """As `ram`, with what one model alone has changed amplified.
 
@@ -45,4 +45,5 @@ def ramplus_tl(
         overlap = of_several / maximum(of_one, maximum(epsilon, _ABOVE_0))
         mixed = mixed + changed
         unique = unique + changed * (1.0 + r * minimum(maximum(overlap, 0.0), alpha))
-    return base + where(alone, unique, mixed / maximum(count, 1.0))  # type: ignore[no-any-return]
+    result: Tensor = base + where(alone, unique, mixed / maximum(count, 1.0))
+    return result

@@ -10,9 +10,9 @@ from ..method import Call, method
 from ..opaque_functions import whole
 from ..parameters import Bounds, Shaped
 from ..spectra import inverse_root
-from ..symbols import Scalar, Tensor, Whole
+from ..symbols import Number, Tensor, Whole
 
-Share = Annotated[Scalar, Bounds(0.0, 1.0)]
+Share = Annotated[Number, Bounds(0.0, 1.0)]
 
 
 def _square(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -72,7 +72,7 @@ def regmean(
     xs: Sequence[Tensor],
     *,
     statistics: Sequence[Moments],
-    alpha: Share = 0.9,  # type: ignore[assignment]
+    alpha: Share = 0.9,
 ) -> Tensor:
     """Average of linear layers such that each model's outputs on its own inputs stay.
 
@@ -87,6 +87,7 @@ def regmean(
     layer in float32, and in float64 two weights and four Gram matrices.
     """
     if any(moments is None for moments in statistics):
-        return combine(xs, [1.0 / len(xs)] * len(xs))  # type: ignore[no-any-return]
+        return combine(xs, [1.0 / len(xs)] * len(xs))
     (merged,) = on_whole(least_squares, 1, *xs, *statistics, alpha)
-    return merged  # type: ignore[no-any-return]
+    result: Tensor = merged
+    return result

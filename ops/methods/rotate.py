@@ -81,7 +81,7 @@ def rotate(
     a: Tensor,
     b: Tensor,
     *,
-    alpha: Factor = 0.0,  # type: ignore[assignment]
+    alpha: Factor = 0.0,
 ) -> Tensor:
     """Turn a model's neurons so that they lie as near to another's as they can, then blend.
 
@@ -97,4 +97,5 @@ def rotate(
     in float64 (77 bytes times its square).
     """
     (turned,) = on_whole(rotated, 1, a, b)
-    return turned * (1.0 - alpha) + b * alpha  # type: ignore[no-any-return]
+    merged: Tensor = turned * (1.0 - alpha) + b * alpha
+    return merged

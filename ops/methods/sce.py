@@ -19,7 +19,7 @@ def sce(
     xs: Sequence[Tensor],
     base: Tensor,
     *,
-    select_topk: Factor = 1.0,  # type: ignore[assignment]
+    select_topk: Factor = 1.0,
 ) -> Tensor:
     """Select what varies most between models, weigh models by their energy, erase minority signs.
 
@@ -50,7 +50,8 @@ def sce(
         agrees = delta * sign > 0.0
         mixed = mixed + where(agrees, delta, 0.0) * omega
         share = share + where(agrees, omega, 0.0)
-    return base + mixed / maximum(share, 1e-6)  # type: ignore[no-any-return]
+    merged: Tensor = base + mixed / maximum(share, 1e-6)
+    return merged
 
 
 def _variance(deltas: Sequence[Any]) -> Any:

@@ -37,4 +37,5 @@ def slerp(a: Tensor, b: Tensor, *, t: Factor) -> Tensor:
     flat = abs(cosine) > 0.9995
     near_a = where(flat, 1.0 - t, sin((1.0 - t) * theta) / sin(theta))
     near_b = where(flat, t, sin(t * theta) / sin(theta))
-    return a * near_a + b * near_b  # type: ignore[no-any-return]
+    result: Tensor = a * near_a + b * near_b
+    return result

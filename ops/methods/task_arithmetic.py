@@ -15,7 +15,7 @@ def task_arithmetic(
     base: Tensor,
     *,
     weight: Sequence[Weight],
-    lambda_: Factor = 1.0,  # type: ignore[assignment]
+    lambda_: Factor = 1.0,
     normalize: bool = False,
 ) -> Tensor:
     """The base plus a weighted sum of task vectors.

@@ -15,8 +15,8 @@ def ties(
     base: Tensor,
     *,
     weight: Sequence[Weight],
-    density: Sequence[Density] = 1.0,  # type: ignore[assignment]
-    lambda_: Factor = 1.0,  # type: ignore[assignment]
+    density: Sequence[Density] = (1.0,),
+    lambda_: Factor = 1.0,
     normalize: bool = True,
     rescale: Rescale = "none",
     scope: Scope = "tensor",

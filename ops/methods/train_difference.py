@@ -21,7 +21,7 @@ def train_difference(
     b: Tensor,
     c: Tensor,
     *,
-    alpha: Factor = 1.0,  # type: ignore[assignment]
+    alpha: Factor = 1.0,
 ) -> Tensor:
     """Add a difference as far as the model hasn't got it yet, as training would.
 
@@ -36,4 +36,5 @@ def train_difference(
     missing = abs(b - a)
     whole: Any = abs(difference) + missing
     share = missing / where(equal(whole, 0.0), 1.0, whole)
-    return a + difference * share * (alpha * _GAIN)  # type: ignore[no-any-return]
+    result: Tensor = a + difference * share * (alpha * _GAIN)
+    return result

@@ -56,7 +56,7 @@ def tsvm(
     xs: Sequence[Tensor],
     base: Tensor,
     *,
-    lambda_: Factor = 1.0,  # type: ignore[assignment]
+    lambda_: Factor = 1.0,
 ) -> Tensor:
     """Keep each task's leading singular vectors, make them orthogonal to other tasks', add up.
 
@@ -77,4 +77,5 @@ def tsvm(
     for place, x in enumerate(xs[1:], 1):
         left, right = on_whole(next_task, 2, left, right, x - base, float(place), float(count))
     (task_vector,) = on_whole(all_tasks, 1, left, right, float(count))
-    return base + task_vector * lambda_  # type: ignore[no-any-return]
+    merged: Tensor = base + task_vector * lambda_
+    return merged

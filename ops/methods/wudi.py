@@ -8,11 +8,11 @@ from ..functions import on_whole
 from ..method import method
 from ..opaque_functions import whole
 from ..parameters import Bounds, Factor
-from ..symbols import Scalar, Tensor
+from ..symbols import Number, Tensor
 from ..unchanged import base_if_unchanged
 
 Steps = Annotated[int, Bounds(0, None)]
-Rate = Annotated[Scalar, Bounds(0.0, None)]
+Rate = Annotated[Number, Bounds(0.0, None)]
 
 _BETAS = 0.9, 0.999
 _EPS = 1e-8
@@ -68,8 +68,8 @@ def wudi(
     base: Tensor,
     *,
     steps: Steps = 300,
-    rate: Rate = 1e-5,  # type: ignore[assignment]
-    lambda_: Factor = 1.0,  # type: ignore[assignment]
+    rate: Rate = 1e-5,
+    lambda_: Factor = 1.0,
 ) -> Tensor:
     """The merged task vector that interferes least with each task in that task's own subspace.
 
@@ -88,4 +88,5 @@ def wudi(
     """
     vectors = [x - base for x in xs]
     (task_vector,) = on_whole(least_interference, 1, *vectors, float(steps), rate)
-    return base + task_vector * lambda_  # type: ignore[no-any-return]
+    merged: Tensor = base + task_vector * lambda_
+    return merged
