@@ -26,6 +26,18 @@ rounds in between, as a tool does that saves every stage.
 
 Setting     kind
   dtype     float64 | float32 | float16 | bfloat16 | float8_e4m3fn | float8_e5m2""",
+    "lora": """\
+model + lora { "adapter" scale=1 }
+
+Apply a LoRA adapter: a low-rank delta, added to the model as it is read.
+
+Column      kind
+  scale     number; a factor beside the adapter's own alpha / r""",
+    "rename": """\
+rename { "model", "old.{rest}" = "new.{rest}" }
+
+The same model with its tensors called otherwise: a word in braces stands for any text, and goes
+where it is written again. `mergec check` proposes the rules where the names of models differ.""",
     "match": """\
 match { pattern: value, …, _: value }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import mergec
 import pytest
+import torch
 from click.testing import CliRunner
 from mergec.cli import cli
 from mergec.grammar import SourceText, YamlOptions, format_recipe, parse_text
 from mergec.ops import method as methods
+from safetensors.torch import load_file, save_file
 from support.checkpoints import tiny_mistral
 from support.pages import DOCS, PageBlock, blocks, readers_grammar
 
@@ -30,7 +33,30 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     for seed, name in enumerate(("base", "one", "two", "three")):
         tiny_mistral(folder / "org" / name, seed, layers=32, hidden=8, vocab=8)
+    _renamed(folder / "org" / "three", folder / "org" / "other")
+    _adapter(folder / "org" / "adapter")
     return folder
+
+
+def _renamed(model: Path, other: Path) -> None:
+    """The same model with `decoder.` for `model.`."""
+    other.mkdir()
+    tensors = load_file(model / "model.safetensors")
+    renamed = {name.replace("model.", "decoder.", 1): x for name, x in tensors.items()}
+    save_file(renamed, other / "model.safetensors", {"format": "pt"})
+    (other / "config.json").write_bytes((model / "config.json").read_bytes())
+
+
+def _adapter(folder: Path) -> None:
+    folder.mkdir()
+    config = {"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"]}
+    (folder / "adapter_config.json").write_text(json.dumps(config), encoding="utf-8")
+    module = "base_model.model.model.layers.0.self_attn.q_proj"
+    tensors = {
+        f"{module}.lora_A.weight": torch.full((2, 8), 0.1),
+        f"{module}.lora_B.weight": torch.full((8, 2), 0.1),
+    }
+    save_file(tensors, folder / "adapter_model.safetensors")
 
 
 @pytest.mark.parametrize("block", RECIPES, ids=[f"line {block.line}" for block in RECIPES])
