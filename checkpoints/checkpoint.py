@@ -6,12 +6,14 @@ one file, whose config and tokenizer are then looked for beside it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..grammar.diagnostics import CheckpointError, MergecError, Span
 from .formats.by_name import read_by_name
+from .formats.gguf_file import SUFFIX as GGUF
+from .formats.gguf_file import gguf_config
 from .formats.safetensors import Known
 from .json_files import CONFIG_NAME, read_config
 from .printable import some
@@ -72,7 +74,7 @@ def open_checkpoint(
         files, tensors = read_weights(store, names, weight_map, known)
         if not tensors:
             raise CheckpointError.of("E0602", f"{place} holds no tensors")
-        config = read_config(store) if store.names(CONFIG_NAME) else {}
+        config = _config(store, names)
         tensors = decoded(tensors, config, place)
     except MergecError as error:
         problems = [
@@ -81,6 +83,13 @@ def open_checkpoint(
         ]
         raise CheckpointError(problems) from None
     return Checkpoint(reference or place, store, files, tensors, config, revision)
+
+
+def _config(store: Store, names: Sequence[str]) -> dict[str, Any]:
+    """config.json, or what a GGUF file says in its place; empty where there is neither."""
+    if store.names(CONFIG_NAME):
+        return read_config(store)
+    return gguf_config(store, names[0]) if names[0].endswith(GGUF) else {}
 
 
 def read_weights(

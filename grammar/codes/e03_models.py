@@ -277,4 +277,11 @@ CODES = (
         'save rename { "a", "none.{rest}" = "some.{rest}" } to "./o"',
         'save "a" to "./o"',
     ),
+    Code(
+        "E0334",
+        "a GGUF file that isn't read",
+        "GGUF files of Llama's, Qwen2's and Qwen3's architectures are read, in F32, F16, BF16, "
+        "Q8_0, Q4_0, Q4_1, Q5_0, Q4_K, Q5_K and Q6_K; blocks are decoded by the package gguf.",
+        "Install the package, or take the model's own weights.",
+    ),
 )

@@ -59,6 +59,7 @@ FOUND_IN_SEVERAL = {
     "E0605": "each store, a file that is opened again",
     "E0636": "the catalog, what reads object stores",
     "E0333": "where it's written, the model's names",
+    "E0334": "a GGUF file's names, its types",
     "E0634": "the Hub's client, a look at the disk before, streams",
     "E0606": "shards, the journal, tensors copied from an earlier output",
     "E0608": "runs, `mergec.merge`",

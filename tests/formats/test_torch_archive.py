@@ -24,8 +24,8 @@ from support.merging import read_checkpoint
 from support.stores import open_path
 
 
-def values_of(tensor: SourceTensor) -> bytes:
-    """All bytes of a tensor, read in pieces that don't meet its rows."""
+def values_of(tensor: SourceTensor, piece: int = 7) -> bytes:
+    """All bytes of a tensor, read in pieces of so many elements, which don't meet its rows."""
     opened: dict[StoredFile, OpenFile] = {}
 
     def open_once(file: StoredFile) -> OpenFile:
@@ -35,7 +35,7 @@ def values_of(tensor: SourceTensor) -> bytes:
 
     reader = tensor.reader(open_once)
     data = bytearray(tensor.nbytes)
-    step = 7 * tensor.dtype.itemsize
+    step = piece * tensor.dtype.itemsize
     for start in range(0, len(data), step):
         reader.read(start, memoryview(data)[start : start + step])
     for file in opened.values():
