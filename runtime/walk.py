@@ -85,6 +85,11 @@ class Walk:
             for segment in sweep.segments
         ]
         self._queries: list[list[Query]] = []
+        held = [i for part in self.parts for i in (*part.segment.fetches, *part.segment.stores)]
+        self._at_once = len(self.parts) == 1 and all(
+            isinstance(data.held.get(i), InMemory) for i in held
+        )
+        """Whether kernels can take all tiles of a room in one call: nothing is between them."""
 
     def start(self, buffers: Buffers) -> int:
         """Settle what is counted, after a look at a sample if that helps; bytes read for it."""
@@ -106,9 +111,12 @@ class Walk:
             if room is None or room.count != count:
                 room = Room(buffers, self._program, self.sweep, count, self._tile)
             self._read(start, room)
-            for offset, tile in zip(range(0, count, self._tile), tiles, strict=True):
-                at = slice(offset, min(offset + self._tile, count))
-                sums = [part.sums[tile] for part in self.parts]
+            step = count if self._at_once else self._tile
+            for offset in range(0, count, step):
+                at = slice(offset, min(offset + step, count))
+                tile = head + offset // self._tile
+                last = tile + -(-(at.stop - at.start) // self._tile)
+                sums = [part.sums[tile:last] for part in self.parts]
                 self._compute(start, at, room, self._scalars.cuts, sums, bins)
             for output, data in room.written:
                 place = start * self._program.outputs[output][1].itemsize
@@ -171,9 +179,9 @@ class Walk:
         sums: Sequence[Array],
         bins: Sequence[Array],
     ) -> None:
-        """Put the tile that is at a place in the room through the kernels.
+        """Put the tiles that are at a place in the room through the kernels.
 
-        first: the tensor's index of the room's first element.
+        first: the tensor's index of the room's first element. sums: of each segment a row a tile.
         """
         start, count = first + at.start, at.stop - at.start
         values: dict[int, Array] = {}
@@ -198,8 +206,9 @@ class Walk:
                 cuts,
                 found,
                 bins[number],
+                tile=self._tile,
             )
-            if segment.checks and found[-1]:
+            if segment.checks and found[:, -1].any():
                 loads = self._component.loads
                 checked = [(loads[slot], room.arrays[slot][at]) for slot in segment.checks]
                 raise nonfinite_error(checked, start)
@@ -321,9 +330,9 @@ class Walk:
         row = cuts[self._scalars.row(part.segment.looks[number])]
         row[WANTED], row[GUESS] = wanted - before, search.cut
         room = Room(buffers, self._program, self.sweep, self._count(tile))
-        sums = [np.zeros(p.sums.shape[1]) for p in self.parts]
+        sums = [np.zeros((1, p.sums.shape[1])) for p in self.parts]
         bins = [buffers.bins(i, p.segment.bins, False) for i, p in enumerate(self.parts)]
         self._read(tile * self._tile, room)
         self._compute(tile * self._tile, slice(0, room.count), room, cuts, sums, bins)
-        search.settle(int(sums[at][place]))
+        search.settle(int(sums[at][0, place]))
         return room.input_bytes

@@ -12,8 +12,10 @@ import numpy as np
 from ...machine_code.cache import code_digest, find_code, is_compiled
 from ...machine_code.target import Processor, assembly, this_processor
 from ...ops import primitives, random_bits
-from .arguments import ARRAYS
+from .arguments import ARRAYS, TAIL
 from .mathematics import Kernel
+
+_SUMS = TAIL.index("sums") - TAIL.index("scalars")
 
 _WRITERS = ("arguments.py", "block_functions.py", "codec.py", "emission.py")
 
@@ -62,15 +64,26 @@ class CompiledKernel:
         self._function = function(self._engine.get_function_address("sweep"))
         self._buffers = len(kernel.buffers)
         self._types = [np.dtype(name) for name in (*kernel.buffers, *ARRAYS)]
-        self._row = ctypes.c_int64 * (len(self._types) + 2)
+        self._sizes = [kind.itemsize for kind in self._types[: self._buffers]]
 
-    def __call__(self, *arguments: Any) -> None:
-        """One tile: buffers, count, start, and the arrays of `arguments.ARRAYS`."""
+    def __call__(self, *arguments: Any, tile: int = 0) -> None:
+        """Buffers, count, start, and the arrays of `arguments.ARRAYS`.
+
+        tile: elements of a tile where there are several, all of them if 0; sums has a row for each.
+        """
         first, last = self._buffers, self._buffers + 2  # count and start, between the arrays
         arrays = arguments[:first] + arguments[last:]
         assert [array.dtype for array in arrays] == self._types
         # several times faster than to ask numpy; refuses what isn't contiguous
         places = [*map(ctypes.addressof, map(ctypes.c_char.from_buffer, arrays))]
-        places[first:first] = arguments[first:last]
-        table = self._row(*places)  # a name of its own keeps it alive
-        self._function(ctypes.addressof(table), 1)
+        buffers, (scalars, keys, cuts, sums, bins) = places[:first], places[first:]
+        count, start = arguments[first:last]
+        tile = tile or count
+        slots = arguments[last + _SUMS].shape[-1] * 8
+        rows: list[int] = []
+        for number, offset in enumerate(range(0, count, tile)):
+            rows += [b + offset * size for b, size in zip(buffers, self._sizes, strict=True)]
+            rows += [min(tile, count - offset), start + offset]
+            rows += [scalars, keys, cuts, sums + number * slots, bins]
+        table = (ctypes.c_int64 * len(rows))(*rows)  # a name of its own keeps it alive
+        self._function(ctypes.addressof(table), len(rows) // (len(arrays) + 2))

@@ -61,7 +61,15 @@ class _TorchSegment:
         self._selections = [i for i, node in enumerate(nodes) if node.kind is ValueKind.SELECTION]
         self._input_nodes = {int(n.attr[0]): i for i, n in enumerate(nodes) if n.role is Role.INPUT}
 
-    def __call__(self, *arguments: Any) -> None:
+    def __call__(self, *arguments: Any, tile: int = 0) -> None:
+        *buffers, count, start, scalars, keys, cuts, sums, bins = arguments
+        rows = sums.reshape(-1, sums.shape[-1])
+        for number, offset in enumerate(range(0, count, tile or count)):
+            stop = min(count, offset + (tile or count))
+            at = [buffer[offset:stop] for buffer in buffers]
+            self._tile(*at, stop - offset, start + offset, scalars, keys, cuts, rows[number], bins)
+
+    def _tile(self, *arguments: Any) -> None:
         *buffers, count, start, scalars, keys, cuts, sums, bins = arguments
         tile = _Tile(int(count), int(start), keys, cuts, self._device, {})
         incoming = len(self._segment.reads) + len(self._segment.fetches)
