@@ -16,6 +16,7 @@ from .compiler.planning.plan_file import SUFFIX, load_plan, save_plan
 from .grammar import YamlOptions
 from .grammar.diagnostics import RecipeError, ResourceError, SourceText
 from .grammar.expression_text import number
+from .grammar.recipe_file import read_recipe_file
 from .grammar.tokens import SIZE_UNITS
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def read_recipe(path: PathLike) -> SourceText:
     """The text of a recipe's file. Raises RecipeError E0607."""
     name = os.fspath(path)
     try:
-        return SourceText(name, Path(name).expanduser().read_text("utf-8"))
+        return SourceText(name, read_recipe_file(Path(name).expanduser()))
     except UnicodeDecodeError as error:
         problem = f"it isn't UTF-8 text (byte {error.start})"
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name

@@ -15,6 +15,7 @@ from __future__ import annotations
 import bisect
 import difflib
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -101,7 +102,7 @@ class Diagnostic:
         return (self.span.source.name, self.span.start) if self.span else ("", -1)
 
     def __str__(self) -> str:
-        return "\n".join(self._lines())
+        return "\n".join(_shown(line) for line in self._lines())
 
     def _lines(self) -> Iterator[str]:
         yield f"{self.severity}[{self.code}]: {self.message}"
@@ -133,6 +134,20 @@ class Diagnostic:
         return data
 
 
+_CONTROL = re.compile(
+    r"[^\t\n -~\u00a0-\U0010ffff]|[\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+)
+"""Characters that would move a terminal's cursor, change its colours or turn text around."""
+
+_LONGEST_LINE = 2000
+
+
+def _shown(line: str) -> str:
+    """A line that is safe on a terminal: what names and recipes bring along is made visible."""
+    short = line if len(line) <= _LONGEST_LINE else line[: _LONGEST_LINE - 1] + "…"
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", short)
+
+
 def _excerpt(span: Span, label: str, related: tuple[Label, ...]) -> Iterator[str]:
     """The marked lines of one file, in order, with carets under the place and dashes elsewhere."""
     marks = [(span, "^", label)]
@@ -142,14 +157,28 @@ def _excerpt(span: Span, label: str, related: tuple[Label, ...]) -> Iterator[str
     yield f"{' ' * gutter}--> {span}"
     yield f"{' ' * gutter} |"
     for place, char, text in marks:
-        line = place.source.line(place.line)
-        width = max(1, min(place.end - place.start, len(line) - place.column + 1))
-        indent = "".join("\t" if c == "\t" else " " for c in line[: place.column - 1])
+        line, column = _neighbourhood(place.source.line(place.line), place.column)
+        width = max(1, min(place.end - place.start, len(line) - column + 1))
+        indent = "".join("\t" if c == "\t" else " " for c in line[: column - 1])
         yield f"{place.line:>{gutter}} | {line}"
         yield f"{' ' * gutter} | {indent}{char * width}{' ' + text if text else ''}"
     for other in related:
         if other.span.source is not span.source:
             yield f"{' ' * gutter} = {other.span}: {other.text}"
+
+
+_BEFORE, _AFTER = 60, 140
+"""Characters of a long line that are shown before and after a place."""
+
+
+def _neighbourhood(line: str, column: int) -> tuple[str, int]:
+    """A line cut down to what is around a column, and the column there."""
+    if len(line) <= _BEFORE + _AFTER:
+        return line, column
+    first = max(0, column - 1 - _BEFORE)
+    part = line[first : column - 1 + _AFTER]
+    head, tail = ("…" if first else ""), ("…" if first + len(part) < len(line) else "")
+    return head + part + tail, column - first + len(head)
 
 
 class MergecError(Exception):
@@ -193,11 +222,16 @@ class RunError(MergecError):
     """Reading or writing failed while running."""
 
 
+MOST_PROBLEMS = 500
+"""With so many problems a phase ends at once."""
+
+
 @dataclass
 class Diagnostics:
     """Collects every problem of a phase, so that the user sees all of them at once."""
 
     items: list[Diagnostic] = field(default_factory=list)
+    _seen: set[Diagnostic] = field(default_factory=set, repr=False)
 
     def report(
         self,
@@ -211,8 +245,11 @@ class Diagnostics:
         related: tuple[Label, ...] = (),
     ) -> None:
         diagnostic = Diagnostic(code, message, span, label, hint, notes, related)
-        if diagnostic not in self.items:
+        if diagnostic not in self._seen:
+            self._seen.add(diagnostic)
             self.items.append(diagnostic)
+            if diagnostic.severity == "error" and len(self.items) >= MOST_PROBLEMS:
+                self.raise_errors()  # nobody reads on, and each costs time to explain
 
     @property
     def errors(self) -> list[Diagnostic]:

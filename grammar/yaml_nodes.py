@@ -25,16 +25,25 @@ _NONE_IDLE: Mapping[str, str | None] = {}
 Scalar = bool | int | float | str | None
 
 
+_MOST_NESTING = 200
+"""Levels of a document; real recipes have ten."""
+
+
 class _Loader(yaml.SafeLoader):
     """Composes nodes, and remembers those that an alias names."""
 
     def __init__(self, text: str):
         super().__init__(text)
         self.aliased: set[yaml.Node] = set()
+        self._depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         is_alias = self.check_event(yaml.AliasEvent)
+        self._depth += 1
+        if self._depth > _MOST_NESTING:
+            raise RecursionError
         node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
         if is_alias and node is not None:
             self.aliased.add(node)
         return node

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+from ..checkpoints.checkpoint import Checkpoint
 from ..compiler.planning.plan import Plan
 from ..grammar.diagnostics import CheckpointError, Diagnostics, ResourceError, RunError
 from .files import Files
@@ -10,22 +14,31 @@ _PIECE = 4 * 2**20
 
 
 def check_outputs(plan: Plan) -> None:
-    """No output folder holds a file that is read. Errors: ResourceError E0505."""
+    """No output's folder holds a file that is read, or lies in a source's. Errors: E0505."""
     problems = Diagnostics()
     for output in plan.outputs:
         inside = [
             checkpoint.reference
             for checkpoint in plan.sources.values()
             if any(file.store.lies_in(file.name, output.path) for file in checkpoint.files)
+            or _is_within(output.path, checkpoint)
         ]
         if inside:
             problems.report(
                 "E0505",
-                f"the output {output.path} is, or holds, an input: {inside[0]}",
+                f"the output {output.path} is, holds or lies in an input: {inside[0]}",
                 output.span,
                 hint="write to another folder",
             )
     problems.raise_errors(ResourceError)
+
+
+def _is_within(path: Path, checkpoint: Checkpoint) -> bool:
+    """Whether an output would lie in a source's folder, and be part of it from then on."""
+    if checkpoint.reference.endswith(".safetensors"):
+        return False  # a lone file's folder may be anyone's
+    folder = os.path.join(checkpoint.store.real(), "")
+    return os.path.realpath(path).startswith(folder)
 
 
 def check_equalities(plan: Plan, files: Files) -> None:

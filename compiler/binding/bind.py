@@ -13,6 +13,7 @@ from ...checkpoints.catalog import Catalog
 from ...checkpoints.checkpoint import Checkpoint
 from ...grammar import is_yaml, parse
 from ...grammar.diagnostics import Diagnostics, SourceText, Span
+from ...grammar.recipe_file import read_recipe_file
 from ...grammar.syntax import For, Let, Recipe, Save, Statement
 from .bound import Bound, BoundExpr, Output, Source, Stage
 from .config_differences import warn_of_differences
@@ -30,7 +31,7 @@ _NO_OVERRIDES: Mapping[str, str] = {}
 
 def load_recipe(path: Path) -> Recipe:
     """The syntax tree of a recipe's file. Raises OSError, UnicodeDecodeError, RecipeError."""
-    return parse(SourceText(str(path), path.read_text("utf-8")), SIGNATURES)
+    return parse(SourceText(str(path), read_recipe_file(path)), SIGNATURES)
 
 
 def bind(

@@ -19,6 +19,7 @@ from ...checkpoints.hub.hub import Hub
 from ...checkpoints.local_store import what_changed
 from ...grammar import YamlOptions
 from ...grammar.diagnostics import Diagnostic, MergecError, RunError, SourceText
+from ...grammar.recipe_file import read_recipe_file
 from .. import compile_recipe
 from ..graph.graph import Invoke, Load, Write
 from .plan import Plan
@@ -141,7 +142,7 @@ def _operation(op: Load | Invoke | Write | object) -> tuple[Any, ...]:
 def _read(path: Path) -> dict[str, Any]:
     again = "plan again: mergec plan RECIPE -o " + path.name
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_recipe_file(path)
     except UnicodeDecodeError:
         _refuse("E0620", f"{path} isn't a plan file: it isn't text", again)
     except OSError as error:
@@ -171,6 +172,9 @@ def _recompiled(document: dict[str, Any], path: Path) -> Plan:
     _check_recipe(document["recipe"], path)
     _check_files(document["sources"], path)
     recipe, options = document["recipe"], document["options"]
+    for name in ("threads", "memory", "optimise"):
+        if type(options[name]) is not int or options[name] < (0 if name == "memory" else 1):
+            _refuse("E0620", f"{path} isn't a whole plan file: `{name}` is {options[name]!r}", "")
     plan = compile_recipe(
         SourceText(recipe["name"], recipe["text"]),
         folder=Path(options["folder"]),
