@@ -11,7 +11,7 @@ import click
 from ..grammar.diagnostics import Diagnostic, MergecError
 from ..quantities import count
 from .failure import FAILED, show_diagnostics
-from .shared_options import RecipeOptions, quiet_option, recipe_options
+from .shared_options import RecipeOptions, collector_off, quiet_option, recipe_options
 
 FORMAT_VERSION = 1
 
@@ -46,17 +46,19 @@ def command(files: tuple[str, ...], form: str, quiet: bool, **options: Any) -> N
 
 def _check(file: str, options: RecipeOptions) -> tuple[str | None, Sequence[Diagnostic]]:
     """(a word about the recipe, or None if it is wrong; its errors and warnings)."""
+    phases = options.phases(file)
     try:
-        plan = options.compile(file)
+        with collector_off():
+            # a schedule is made only to see whether it fits a limit
+            _ = phases.components if options.memory is None else phases.plan
     except MergecError as error:
         return None, error.diagnostics
-    tensors = sum(len(layout.slots) for layout in plan.layouts)
     parts = (
-        count(len(plan.bound.sources), "source"),
-        count(len(plan.bound.outputs), "output"),
-        count(tensors, "tensor"),
+        count(len(phases.bound.sources), "source"),
+        count(len(phases.bound.outputs), "output"),
+        count(sum(1 for _ in phases.optimised.writes()), "tensor"),
     )
-    return ", ".join(parts), plan.warnings
+    return ", ".join(parts), (*phases.bound.warnings, *phases.lowered.warnings)
 
 
 def _document(results: Sequence[tuple[str, str | None, Sequence[Diagnostic]]]) -> dict[str, Any]:

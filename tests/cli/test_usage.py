@@ -81,7 +81,7 @@ def test_an_unexpected_exception(invoke, recipe, monkeypatch):
     def broken(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError("oh no")
 
-    monkeypatch.setattr("mergec.cli.shared_options.compile", broken)
+    monkeypatch.setattr("mergec.cli.shared_options.phases", broken)
     result = invoke("plan", recipe)
     assert result.exit_code == 1
     assert "error[E0900]" in result.stderr
@@ -151,3 +151,12 @@ def test_no_colours_where_nobody_sees_them(program, tmp_path: Path):
     result = program("check", path)
     assert result.returncode == 1
     assert "\033[" not in result.stderr
+
+
+def test_fmt_ends_a_file_with_a_newline(invoke, tmp_path):
+    file = tmp_path / "r.merge"
+    file.write_text('save "./a" to "./o"')
+    assert invoke("fmt", "--check", file).exit_code == 1
+    assert invoke("fmt", file).exit_code == 0
+    assert file.read_text() == 'save "./a" to "./o"\n'
+    assert invoke("fmt", "--check", file).exit_code == 0
