@@ -16,7 +16,7 @@ from ..ops.method import Method, find_method, method_names
 from ..ops.parameters import Parameter
 from ..views.columns import table
 from .language_words import WORDS
-from .shared_options import json_option, trust_option
+from .shared_options import json_option, trust_option, use_option
 
 FORMAT_VERSION = 1
 _BASE = {
@@ -29,10 +29,10 @@ _BASE = {
 
 @click.command("methods")
 @click.argument("name", required=False)
-@click.option("--use", "files", multiple=True, metavar="FILE", help="Also the methods of FILE.")
+@use_option
 @trust_option
 @json_option
-def command(name: str | None, files: tuple[str, ...], trust: bool, as_json: bool) -> None:
+def command(name: str | None, method_files: tuple[str, ...], trust: bool, as_json: bool) -> None:
     """List the merge methods, or document one, or a word of the language: stack, cast, match.
 
     docs/language.md has the whole language.
@@ -43,7 +43,7 @@ def command(name: str | None, files: tuple[str, ...], trust: bool, as_json: bool
     mergec methods stack
     mergec methods --use my_methods.py --trust
     """
-    for file in files:
+    for file in method_files:
         use_methods(Path(file), trust=trust)
     if name is not None and name in WORDS and not as_json:
         click.echo(WORDS[name])

@@ -15,6 +15,7 @@ import click
 
 from ..api import memory_limit, phases, read_plan
 from ..compiler import Phases
+from ..compiler.binding.method_files import use_methods
 from ..compiler.planning.plan import Memory, Plan
 from ..compiler.planning.plan_file import SUFFIX
 from ..grammar.diagnostics import ResourceError
@@ -64,6 +65,13 @@ quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print only data
 lax_option = click.option(
     "--lax-yaml", is_flag=True, help="YAML: keys that nobody knows are warnings."
 )
+use_option = click.option(
+    "--use",
+    "method_files",
+    multiple=True,
+    metavar="FILE",
+    help="Also the merge methods of a Python file; a .merge recipe names it itself.",
+)
 trust_option = click.option(
     "--trust", is_flag=True, help="Run the Python files of methods that a recipe uses."
 )
@@ -89,6 +97,7 @@ _RECIPE_OPTIONS = (
         help="-O2 also rewrites sums where that changes their last bits.",
     ),
     lax_option,
+    use_option,
     trust_option,
     click.option(
         "--round-like-mergekit",
@@ -114,10 +123,13 @@ class RecipeOptions:
     round_like_mergekit: bool = False
     stream: bool = False
     offline: bool = False
+    method_files: tuple[str, ...] = ()
     trust: bool = False
 
     def phases(self, file: str) -> Phases:
         """The compiler's phases for a recipe's file."""
+        for method_file in self.method_files:
+            use_methods(Path(method_file), trust=self.trust)
         return phases(
             Path(file),
             models=self.models,
@@ -165,6 +177,8 @@ class RecipeOptions:
         words += ["--memory", _limit_text(self.memory)] if self.memory is not None else []
         words += ["--threads", str(self.threads)] if self.threads is not None else []
         words += [f"-O{self.optimise}"] if self.optimise != 1 else []
+        for method_file in self.method_files:
+            words += ["--use", method_file]
         words += ["--lax-yaml"] if self.lax_yaml else []
         words += ["--round-like-mergekit"] if self.round_like_mergekit else []
         words += ["--stream"] if self.stream else []

@@ -106,6 +106,17 @@ def test_it_is_listed_and_documented_beside_the_built_in_ones(folder: Path) -> N
     assert "strength  number  0 to 1  0.5" in page
 
 
+def test_yaml_has_the_methods_of_a_file_that_is_named_beside_it(folder: Path) -> None:
+    (folder / "r.yaml").write_text(
+        "merge_method: pull\nbase_model: ./base.safetensors\n"
+        "models: [{model: ./a.safetensors, parameters: {weight: 1}}]\nparameters: {strength: 1}\n"
+    )
+    arguments = ["run", "r.yaml", "--out", "o", "--use", "own.py", "--trust", "--quiet"]
+    result = CliRunner().invoke(cli, arguments)
+    assert result.exit_code == 0, result.output
+    assert load_file(folder / "o" / "model.safetensors")["w"].tolist() == [[5.0, 5.0]] * 4
+
+
 def test_an_installed_package_offers_methods_to_yaml_too(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
