@@ -37,6 +37,7 @@ COMMANDS = {
     "methods": ("methods_command", "List the merge methods, or document one."),
     "explain": ("explain_command", "Explain an error code, a tensor of an output, or a change."),
     "inspect": ("inspect_command", "Show a checkpoint's tensors, layers and config."),
+    "lock": ("lock_command", "Keep which files a recipe's sources are."),
     "verify": ("verify_command", "Check a checkpoint: files, names, shapes, checksums, numbers."),
     "diff": ("diff_command", "Compare two checkpoints, by layer and by tensor."),
     "clean": ("clean_command", "Remove what interrupted runs have left."),

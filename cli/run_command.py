@@ -6,12 +6,14 @@ import json
 import logging
 import sys
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from .. import api
 from ..compiler.planning.plan import Plan
+from ..runtime.lock_file import SUFFIX, check_lock, write_lock
 from ..runtime.paused import Paused
 from ..runtime.report import Report
 from .failure import PAUSED, show_diagnostics
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     default="auto",
     help="Generated machine code, or torch operations.",
 )
+@click.option("--update-lock", is_flag=True, help="Lock the sources as they are: RECIPE.lock.")
 @click.option("--device", default="cpu", metavar="DEVICE", help="cpu, cuda, cuda:1, …")
 @json_option
 @quiet_option
@@ -41,6 +44,7 @@ def command(
     file: str,
     dry_run: bool,
     backend: BackendName,
+    update_lock: bool,
     device: str,
     as_json: bool,
     quiet: bool,
@@ -55,6 +59,8 @@ def command(
     and with a changed recipe only the tensors that it changes are computed. The first Ctrl-C
     finishes what is under way (exit code 75), the second stops at once (130).
 
+    With a RECIPE.lock beside the recipe, sources that aren't those of it are refused.
+
     \b
     mergec run merge.merge --models ./models --out ./merged
     mergec run merge.merge --memory 4GiB --threads 8 --set strength=0.6
@@ -65,6 +71,11 @@ def command(
     if dry_run:
         show_plan(plan, settings.again(file), as_json)
         return
+    lock = Path(file + SUFFIX)
+    if update_lock:
+        write_lock(plan, lock)
+    elif lock.exists():
+        check_lock(plan, lock)
     if not quiet:
         show_diagnostics(plan.warnings)
     report = execute(plan, backend, device, quiet, settings.again(file))

@@ -189,4 +189,16 @@ CODES = (
         "Only outputs of mergec do, in mergec.json.",
         "Run its recipe again.",
     ),
+    Code(
+        "E0656",
+        "sources that aren't those of the lock file",
+        "RECIPE.lock says which files a recipe's sources are; these are others.",
+        "Fetch the locked ones, or move the lock with `--update-lock`.",
+    ),
+    Code(
+        "E0657",
+        "not a lock file",
+        "It is damaged, of another version, or something else.",
+        "Make it again: `mergec lock RECIPE`.",
+    ),
 )
