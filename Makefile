@@ -13,7 +13,7 @@ INSTALL := -m pip install -qq --disable-pip-version-check -c constraints.txt
 CPU_TORCH := $(INSTALL) --no-deps --retries 0 --index-url https://download.pytorch.org/whl/cpu torch
 
 TYPED := -m mergec $(patsubst %.py,-m mergec.%,$(filter-out __init__.py,$(wildcard *.py))) \
-	$(addprefix -p mergec.,checkpoints cli compiler grammar ops runtime views)
+	$(patsubst %/__init__.py,-p mergec.%,$(filter-out examples/%,$(wildcard */__init__.py)))
 
 .PHONY: demo test quick check format bench clean
 
