@@ -3,7 +3,9 @@
 A search keeps the range of bit patterns that the cut is in. What it asks of the next walk over the
 data is a `Query`: bins over that range, or a few guesses that are counted exactly. After a good
 sample one walk is enough: inputs of few digits have so few different magnitudes near the cut that
-all of them can be guessed; among others the bins are laid over a narrow range.
+all of them can be guessed; among others the walk counts what is above a narrow range and keeps what
+lies in it, of which the cut is an order statistic (Floyd and Rivest, 1975). Where a sample
+misleads, bins narrow the range down.
 """
 
 from __future__ import annotations
@@ -18,13 +20,16 @@ from ..compiler.kernels.arguments import (
     COUNT,
     CUT,
     GUESS,
+    KEEP,
     LOW,
     MOST_GUESSES,
     OFF,
     SHIFT,
+    SPAN,
     UNTIL,
     WANTED,
 )
+from ..compiler.sweeps.program import kept_room
 
 BracketCounts: TypeAlias = np.ndarray[tuple[int], np.dtype[np.uint64]]
 Counts: TypeAlias = Sequence[tuple[int, int]]
@@ -47,35 +52,44 @@ _FEW = 5
 
 
 class Query(NamedTuple):
-    """What is counted: bins of 2 ** shift patterns, `top` in the last (none if OFF); guesses."""
+    """What is counted: bins of 2 ** shift patterns, `top` in the last (none if OFF); guesses.
+
+    If shift is KEEP, what lies from `low` up to `top` is kept.
+    """
 
     top: int
     shift: int
     guesses: tuple[int, ...]
+    low: int = 0
 
 
 class Search:
     """The search for one cut.
 
     numel: elements that are selected from; bits: of a pattern; bin_bits: a look has 2 ** so many
-    bins; ranked: whether it matters which of the elements equal to the cut are kept.
+    bins; ranked: whether it matters which of the elements equal to the cut are kept. keeps: whether
+    what a walk finds near the cut may be kept, so that one is enough.
     """
 
-    def __init__(self, numel: int, bits: int, bin_bits: int, ranked: bool) -> None:
+    def __init__(
+        self, numel: int, bits: int, bin_bits: int, ranked: bool, keeps: bool = False
+    ) -> None:
         self._numel = numel
         self._bins = 1 << bin_bits
         self._bin_bits = bin_bits
         self._ranked = ranked
+        self._keeps = keeps
         self._wanted: int | None = None
         self._low, self._high = 0, (1 << bits) - 1
         self._above = 0  # magnitudes above `high`
+        self._inside: int | None = None  # magnitudes from `low` to `high`, where bins told
         self._plan: Query | None = None
         self._begun = False
         self.cut: int | None = None
         self.until: int | None = None
-        self.unranked: tuple[int, int] | None = None
+        self.unranked: int | None = None
         """While the place of the last equal that is kept is all that isn't known: how many are
-        kept, and the guess whose counts in tiles tell in which it is."""
+        kept."""
 
     def want(self, count: float) -> None:
         """How many of the largest are kept; fewer than none are none."""
@@ -101,32 +115,53 @@ class Search:
             return Query(0, OFF, (self.cut,))
         if self._plan is not None:
             return self._plan
+        inside = self._numel if not self._begun else self._inside
+        room = kept_room(self._numel) if self._begun else self._bins
+        if inside is not None and inside <= room and self._may_keep(self._low, self._high):
+            return Query(self._high, KEEP, (self._high,), self._low)
         # numbers of few digits are the lowest of their bin, and a guess is counted tile by tile
-        guesses = (self._low,) if self._begun and self._ranked else ()
+        guessed = self._ranked if self._begun else self._keeps
+        guesses = (self._low,) if guessed else ()
         return Query(self._high, self._shift(self._low, self._high), guesses)
 
-    def counted(self, query: Query, bins: Sequence[int] | Any, guesses: Counts) -> None:
-        """Take in what a walk over all of the data has counted."""
+    def counted(
+        self,
+        query: Query,
+        bins: Sequence[int] | Any,
+        guesses: Counts,
+        kept: np.ndarray[Any, Any] | None = None,
+    ) -> None:
+        """Take in what a walk over all of the data has counted, and kept if all of it had room."""
         if self.settled:
             return
         assert self._wanted is not None
         self._plan, self._begun = None, True
-        above_bins = self._above
-        for place, (guess, (above, equal)) in enumerate(zip(query.guesses, guesses, strict=True)):
+        above_top = self._above
+        for guess, (above, equal) in zip(query.guesses, guesses, strict=True):
             if guess == query.top:
-                above_bins = above
+                above_top = above
             if above < self._wanted <= above + equal:
-                self._found(guess, self._wanted - above, equal, place)
+                self._found(guess, self._wanted - above, equal, by_tile=True)
                 return
             if above >= self._wanted:
                 self._low = max(self._low, guess + 1)
             elif guess <= self._high:
                 self._high, self._above = guess - 1, above + equal
-        if query.shift != OFF:
-            self._narrow(query, bins, above_bins)
+        self._inside = None
+        if query.shift == KEEP and kept is None:
+            self._keeps = False  # there was no room: that isn't tried twice
+        elif query.shift == KEEP and above_top < self._wanted:
+            assert kept is not None
+            self._rank(query, kept, above_top)
+        elif query.shift != OFF:
+            self._narrow(query, bins, above_top)
         if self.cut is None and self._low == self._high:
             self.cut = self._low
             self.until = None if self._ranked else ALL_EQUALS
+
+    def _may_keep(self, low: int, high: int) -> bool:
+        """Whether what lies in a range may be kept: distances from its lower end take 32 bits."""
+        return self._keeps and high - low < 1 << 32
 
     def settle(self, index: int) -> None:
         """The last equal that is kept has this index."""
@@ -137,7 +172,11 @@ class Search:
         row[CUT] = 0 if self.cut is None else self.cut
         row[UNTIL] = 0 if self.until is None else self.until
         row[SHIFT] = query.shift
-        row[LOW] = 0 if query.shift == OFF else self._bottom(query) & _MASK
+        row[LOW] = row[SPAN] = 0
+        if query.shift == KEEP:
+            row[LOW], row[SPAN] = query.low, query.top - query.low
+        elif query.shift != OFF:
+            row[LOW] = self._bottom(query) & _MASK
         row[WANTED] = 0
         row[COUNT] = len(query.guesses)
         row[GUESS : GUESS + len(query.guesses)] = query.guesses
@@ -149,13 +188,26 @@ class Search:
         """The lowest pattern in the bins; below zero where there are more bins than patterns."""
         return query.top + 1 - (self._bins << query.shift)
 
-    def _found(self, cut: int, left: int, equal: int, place: int | None) -> None:
-        """The cut is known, and that `left` of `equal` elements are kept."""
+    def _found(self, cut: int, left: int, equal: int, by_tile: bool) -> None:
+        """The cut is known, and that `left` of `equal` elements are kept; by_tile: of each tile."""
         self.cut = cut
         if left == equal or not self._ranked:
             self.until = ALL_EQUALS
-        elif place is not None:
-            self.unranked = left, place
+        elif by_tile:
+            self.unranked = left
+
+    def _rank(self, query: Query, kept: np.ndarray[Any, Any], above: int) -> None:
+        """Find the cut among what was kept, below `above` magnitudes that are larger."""
+        assert self._wanted is not None
+        rank = self._wanted - above
+        if rank > len(kept):
+            self._high, self._above = query.low - 1, above + len(kept)
+            return
+        place = len(kept) - rank
+        distance = int(np.partition(kept, place)[place])
+        larger = int(np.count_nonzero(kept > distance))
+        equal = int(np.count_nonzero(kept == distance))
+        self._found(query.low + distance, rank - larger, equal, by_tile=True)
 
     def _narrow(self, query: Query, bins: Any, above: int) -> None:
         """Look at the bins, which begin below `above` magnitudes that are larger."""
@@ -171,9 +223,9 @@ class Search:
         before = int(from_top[place - 1]) if place else above
         self._low, self._high = max(0, bottom), bottom + (1 << query.shift) - 1
         self._above = before
+        self._inside = int(from_top[place]) - before
         if self._low == self._high:
-            equal = int(from_top[place]) - before
-            self._found(self._low, self._wanted - before, equal, None)
+            self._found(self._low, self._wanted - before, self._inside, by_tile=False)
 
     # Samples ------------------------------------------------------------------------------------
 
@@ -194,6 +246,8 @@ class Search:
         """Ask of the first walk what a sample suggests."""
         if len(sample.different) <= MOST_GUESSES:
             self._plan = Query(0, OFF, tuple(sample.different))
+        elif self._may_keep(sample.low, sample.high):
+            self._plan = Query(sample.high, KEEP, (sample.high,), sample.low)
         else:
             self._plan = Query(sample.high, self._shift(sample.low, sample.high), (sample.high,))
 

@@ -38,7 +38,8 @@ class Scalars:
         self.cuts = np.zeros((max(1, len(self._row)), CUT_FIELDS), dtype=np.uint64)
         bits = magnitude_bits(program.compute)
         self._searches = {
-            i: Search(component.numel, bits, BIN_BITS, i in program.ranked) for i in self._row
+            i: Search(component.numel, bits, BIN_BITS, i in program.ranked, keeps=True)
+            for i in self._row
         }
         self._searches |= {index: pools.search(pool) for index, pool in component.pooled.items()}
         self._settle_rows()

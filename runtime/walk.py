@@ -13,10 +13,28 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from ..checkpoints.source_tensors import TensorReader
-from ..compiler.kernels.arguments import COUNT, GUESS, OFF, SHIFT, WANTED, look_slots, sum_slots
+from ..compiler.kernels.arguments import (
+    COUNT,
+    GUESS,
+    KEEP,
+    KEPT,
+    OFF,
+    SHIFT,
+    WANTED,
+    look_slots,
+    sum_slots,
+)
 from ..compiler.planning.plan import CHUNK
 from ..compiler.sweeps.components import TILES_AT_ONCE, Component
-from ..compiler.sweeps.program import Look, Program, Segment, Sweep, expected_looks
+from ..compiler.sweeps.program import (
+    Look,
+    Program,
+    Segment,
+    Sweep,
+    expected_looks,
+    kept_room,
+    sample_size,
+)
 from .buffers import Buffers, Room
 from .cuts import Query, Search
 from .files import SummedWriter, Writer
@@ -29,8 +47,7 @@ KernelOf: TypeAlias = Callable[[Program, Segment], Callable[..., None]]
 Array: TypeAlias = np.ndarray[Any, Any]
 
 STRIPES = 128
-SAMPLED = 32
-"""A sample is so many stripes, spread evenly: one element in SAMPLED, a tile at most."""
+"""A sample is so many stripes, spread evenly."""
 
 SAMPLE_ROUNDS = 3  # each divides the range of a sample that is looked at by the number of bins
 
@@ -38,7 +55,7 @@ SAMPLE_ROUNDS = 3  # each divides the range of a sample that is looked at by the
 class SegmentState(NamedTuple):
     """One segment of the sweep: its kernel, its scalars, and what the tiles have added.
 
-    sums: a row a tile. bins: a row a look, empty until some are counted.
+    sums: a row a tile. bins: a row a look, empty until some are counted. kept: of each look.
     """
 
     segment: Segment
@@ -46,6 +63,36 @@ class SegmentState(NamedTuple):
     scalars: Array
     sums: Array
     bins: list[Array]
+    kept: list[KeptMagnitudes]
+
+
+class KeptMagnitudes:
+    """The magnitudes that a look keeps, tile by tile; of none if there isn't room for all."""
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._by_tile: dict[int, Array] | None = {}
+
+    def add(self, tile: int, count: int, row: Array) -> None:
+        """A tile's: as many as `row` has room for of `count`."""
+        self._room -= count
+        if self._by_tile is None or count > len(row) or self._room < 0:
+            self._by_tile = None
+        elif count:
+            self._by_tile[tile] = row[:count].copy()
+
+    def all(self) -> Array | None:
+        """Those of all tiles."""
+        if self._by_tile is None:
+            return None
+        return np.concatenate([np.empty(0, np.uint32), *self._by_tile.values()])
+
+    def equal(self, distance: int, tiles: int) -> Array:
+        """How many of each tile are equal to one."""
+        found = np.zeros(tiles, np.int64)
+        for tile, kept in (self._by_tile or {}).items():
+            found[tile] = np.count_nonzero(kept == distance)
+        return found
 
 
 class Data(NamedTuple):
@@ -81,6 +128,7 @@ class Walk:
                 scalars.vector(segment),
                 np.zeros((component.tiles, max(1, sum_slots(segment)))),
                 [],
+                [KeptMagnitudes(kept_room(component.numel)) for _ in segment.looks],
             )
             for segment in sweep.segments
         ]
@@ -101,6 +149,8 @@ class Walk:
         """Tiles first up to stop."""
         self._read_ahead(stop)
         bins = self._cleared(buffers)
+        # the bins have room for what is kept of one tile
+        keeps = any(query.shift == KEEP for queries in self._queries for query in queries)
         room: Room | None = None
         for head in range(first, stop, TILES_AT_ONCE):
             tiles = range(head, min(stop, head + TILES_AT_ONCE))
@@ -111,13 +161,14 @@ class Walk:
             if room is None or room.count != count:
                 room = Room(buffers, self._program, self.sweep, count, self._tile)
             self._read(start, room)
-            step = count if self._at_once else self._tile
+            step = count if self._at_once and not keeps else self._tile
             for offset in range(0, count, step):
                 at = slice(offset, min(offset + step, count))
                 tile = head + offset // self._tile
                 last = tile + -(-(at.stop - at.start) // self._tile)
                 sums = [part.sums[tile:last] for part in self.parts]
                 self._compute(start, at, room, self._scalars.cuts, sums, bins)
+                self._keep(tile, sums, bins)
             for output, data in room.written:
                 place = start * self._program.outputs[output][1].itemsize
                 for writer in self._data.writers[output]:
@@ -152,10 +203,13 @@ class Walk:
                     continue
                 fields = totals[place + 1 : place + 1 + 2 * len(query.guesses)].astype(np.int64)
                 bins = part.bins[0][number] if part.bins else ()
-                search.counted(query, bins, fields.reshape(-1, 2).tolist())
+                counts = fields.reshape(-1, 2).tolist()
+                kept = part.kept[number].all() if query.shift == KEEP else None
+                search.counted(query, bins, counts, kept)
                 if search.unranked:
-                    read += self._rank(at, number, place, search, buffers)
-        last = expected_looks(self._program.compute) - 1
+                    equals = self._equals(part, number, place, search.cut, query)
+                    read += self._rank(at, number, place, search, equals, buffers)
+        last = expected_looks() - 1
         ends = [look for look in self.sweep.looks if look.number == last and self._is_own(look)]
         return not all(search.settled for search in self._scalars.searches(ends)), read
 
@@ -250,7 +304,7 @@ class Walk:
         What is found there only decides what is asked of all of the data, never the result.
         """
         numel = self._component.numel
-        if len(self.parts) != 1 or self.sweep.segments[0].rows or numel < 2 * self._tile:
+        if len(self.parts) != 1 or self.sweep.segments[0].rows:
             return 0
         (part,) = self.parts
         searches = self._scalars.searches(part.segment.looks)
@@ -258,7 +312,11 @@ class Walk:
         blank = [i for i, look in looks if self._is_own(look) and searches[i].is_blank]
         if not blank:
             return 0
-        width = min(self._tile, numel // SAMPLED) // STRIPES
+        aside = part.segment.fetches or part.segment.stores  # of which there is room for a tile
+        most = self._tile if aside else TILES_AT_ONCE * self._tile
+        width = sample_size(numel, most) // STRIPES
+        if not width:
+            return 0
         room = Room(buffers, self._program, self.sweep, width * STRIPES)
         starts = [number * (numel - width) // (STRIPES - 1) for number in range(STRIPES)]
         arguments = self._sampled(room, part.segment, starts, width)
@@ -302,27 +360,47 @@ class Walk:
     def _cleared(self, buffers: Buffers) -> list[Array]:
         """A worker's own histograms of each part, cleared if something is counted in them."""
         return [
-            buffers.bins(number, part.segment.bins, any(q.shift != OFF for q in queries))
+            buffers.bins(number, part.segment.bins, any(q.shift < OFF for q in queries))
             for number, (part, queries) in enumerate(zip(self.parts, self._queries, strict=True))
         ]
 
     def _add_bins(self, bins: Sequence[Array]) -> None:
         for part, queries, counted in zip(self.parts, self._queries, bins, strict=True):
-            if any(query.shift != OFF for query in queries):
-                with self._lock:
-                    if not part.bins:
-                        part.bins.append(np.zeros(counted.shape, dtype=np.int64))
-                    part.bins[0][:] += counted
+            for number, query in enumerate(queries):
+                if query.shift < OFF:
+                    with self._lock:
+                        if not part.bins:
+                            part.bins.append(np.zeros(counted.shape, dtype=np.int64))
+                        part.bins[0][number] += counted[number]
 
-    def _rank(self, at: int, number: int, place: int, search: Search, buffers: Buffers) -> int:
+    def _keep(self, tile: int, sums: Sequence[Array], bins: Sequence[Array]) -> None:
+        """Put aside what the kernels have kept of a tile."""
+        for part, queries, found, kept in zip(self.parts, self._queries, sums, bins, strict=True):
+            for number, place in enumerate(look_slots(part.segment)):
+                if queries[number].shift == KEEP:
+                    with self._lock:
+                        part.kept[number].add(tile, int(found[0, place + KEPT]), kept[number])
+
+    def _equals(
+        self, part: SegmentState, number: int, place: int, cut: int | None, query: Query
+    ) -> Array:
+        """How many magnitudes of each tile are equal to the cut that a walk has found."""
+        if cut in query.guesses:
+            return part.sums[:, place + 2 + 2 * query.guesses.index(cut)]
+        assert cut is not None
+        return part.kept[number].equal(cut - query.low, len(part.sums))
+
+    def _rank(
+        self, at: int, number: int, place: int, search: Search, equals: Array, buffers: Buffers
+    ) -> int:
         """Find the last equal that is kept: its tile from the tiles' counts, its place in there.
 
         Returns the bytes read.
         """
         assert search.unranked is not None and search.cut is not None
         part = self.parts[at]
-        wanted, guess = search.unranked
-        upto = np.cumsum(part.sums[:, place + 2 + 2 * guess])
+        wanted = search.unranked
+        upto = np.cumsum(equals)
         tile = int(np.searchsorted(upto, wanted))
         before = int(upto[tile - 1]) if tile else 0
         cuts = self._scalars.cuts.copy()
@@ -332,7 +410,19 @@ class Walk:
         room = Room(buffers, self._program, self.sweep, self._count(tile))
         sums = [np.zeros((1, p.sums.shape[1])) for p in self.parts]
         bins = [buffers.bins(i, p.segment.bins, False) for i, p in enumerate(self.parts)]
-        self._read(tile * self._tile, room)
+        value = self._program.nodes[part.segment.looks[number].selection].args[0]
+        read = self._read_behind(value, tile * self._tile, room)
         self._compute(tile * self._tile, slice(0, room.count), room, cuts, sums, bins)
         search.settle(int(sums[at][0, place]))
-        return room.input_bytes
+        return read
+
+    def _read_behind(self, value: int, start: int, room: Room) -> int:
+        """Fill the inputs that a value is computed from, with zeros the others; the bytes read."""
+        read = 0
+        for slot, raw, size in room.raw:
+            if self._program.slots_behind[value] >> slot & 1:
+                self._data.readers[slot].read(start * size, raw)
+                read += len(raw)
+            else:
+                room.arrays[slot][:] = 0
+        return read

@@ -140,13 +140,15 @@ class Workers:
         return admitted
 
     def _settle(self, job: Job) -> None:
-        """A job has new work to give, or is done."""
-        if job.done:
-            entry = next(entry for entry in self._active if entry[0] is job)
-            self._on_done(entry[1].number, job)
-            with self._changed:
+        """A job has new work to give, or is done: one worker alone takes it out."""
+        with self._changed:
+            entries = [entry for entry in self._active if entry[0] is job and job.done]
+            for entry in entries:
                 self._active.remove(entry)
-                self._held -= entry[1].held
+        for _, waiting in entries:
+            self._on_done(waiting.number, job)
+            with self._changed:
+                self._held -= waiting.held
                 self._under_way -= 1
         with self._changed:
             self._changed.notify_all()

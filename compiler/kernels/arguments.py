@@ -2,12 +2,14 @@
 
 `cuts` has a row a selection. CUT, UNTIL: magnitudes whose bits are above CUT are kept, and those
 equal to it up to tensor index UNTIL. The rest is for looks: magnitudes are counted in bins of
-2 ** SHIFT bit patterns from LOW on (modulo the word's width; in none if SHIFT is OFF); COUNT
-guesses from GUESS on are counted exactly; the index of the WANTED-th element that equals the first
-guess is found (of none if 0).
+2 ** SHIFT bit patterns from LOW on (modulo the word's width; in none if SHIFT is OFF). If SHIFT is
+KEEP, those from LOW up to SPAN above it are put in the look's bins instead, less LOW, in the order
+of their index, as many as there is room for. COUNT guesses from GUESS on are counted exactly; the
+index of the WANTED-th element that equals the first guess is found (of none if 0).
 
 `sums` gets a float64 for each sum, then LOOK_FIELDS for each look: the index that was found or -1,
-and for each guess how many magnitudes are above it and how many are equal to it; last, 1 or 0 for
+for each guess how many magnitudes are above it and how many are equal to it, and at KEPT how many
+were to be kept; last, 1 or 0 for
 NaN or infinity in the inputs that are checked.
 """
 
@@ -17,11 +19,12 @@ from collections.abc import Iterator
 
 from ..sweeps.program import Segment
 
-CUT, UNTIL, LOW, SHIFT, WANTED, COUNT, GUESS = range(7)
+CUT, UNTIL, LOW, SPAN, SHIFT, WANTED, COUNT, GUESS = range(8)
 MOST_GUESSES = 8
 CUT_FIELDS = GUESS + MOST_GUESSES
-OFF = 64
-LOOK_FIELDS = 1 + 2 * MOST_GUESSES
+OFF, KEEP = 64, 65
+LOOK_FIELDS = 2 + 2 * MOST_GUESSES
+KEPT = LOOK_FIELDS - 1
 
 STORAGE: dict[str, str] = {
     "float64": "float64",

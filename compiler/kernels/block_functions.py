@@ -6,7 +6,8 @@ LANES lanes, in an order that doesn't depend on the width of vectors.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from llvmlite import ir
 
@@ -21,7 +22,7 @@ from ...machine_code.writing import (
     integer,
     new_function,
 )
-from .arguments import COUNT, GUESS, LANES, LOW, OFF, SHIFT, WANTED
+from .arguments import COUNT, GUESS, KEEP, KEPT, LANES, LOW, OFF, SHIFT, SPAN, WANTED
 
 _ACCUMULATORS = 8
 """Vectors of sums that are added up side by side: as many as registers hold beside what is read."""
@@ -133,6 +134,10 @@ class BlockFunctions:
             count = self._function("count_bins", kinds, self._count_bins)
             # last: it fills up a short block
             writer.builder.call(count, [stage, width, cuts, bins, integer(bin_count)])
+        with writer.when(writer.builder.icmp_unsigned("==", shift, integer(KEEP))):
+            kinds = [POINTER, I64, POINTER, POINTER, POINTER, I64]
+            keep = self._function("keep", kinds, self._keep)
+            writer.builder.call(keep, [stage, width, cuts, sums, bins, integer(bin_count)])
 
     def _guesses(self, writer: CodeWriter) -> None:
         """Count what is above each guess and what is equal to it."""
@@ -186,9 +191,7 @@ class BlockFunctions:
             self._of_word(writer, writer.load_one(cuts, integer(field), I64))
             for field in (LOW, SHIFT)
         )
-        outside = b.sub(low, ir.Constant(word, 1))
-        with writer.loop(width, integer(self._block)) as j:
-            writer.store_one(outside, stage, j)
+        self._fill_up(writer, stage, width, low)
         lows, shifts = writer.spread(low), writer.spread(shift)
         most = writer.spread(self._of_word(writer, bin_count))
         bits = ir.IntType(writer.lanes)
@@ -198,11 +201,50 @@ class BlockFunctions:
             hits = b.bitcast(b.icmp_unsigned("<", found, most), bits)
             with writer.when(b.icmp_unsigned("!=", hits, ir.Constant(bits, 0))):
                 writer.store(found, places, integer(0))
-                self._add_hits(writer, hits, places, bins)
+                with self._each_hit(writer, hits) as lane:
+                    place = self._index(writer, writer.load_one(places, lane, word))
+                    count = writer.load_one(bins, place, I32)
+                    writer.store_one(b.add(count, ir.Constant(I32, 1)), bins, place)
         b.ret_void()
 
-    def _add_hits(self, writer: CodeWriter, hits: Value, places: Value, bins: Value) -> None:
-        """Count one in the bin of each lane that is hit."""
+    def _keep(self, writer: CodeWriter) -> None:
+        """Keep what lies in a range, as distances from its lower end; count what there is."""
+        b, word = writer.builder, self._word
+        stage, width, cuts, sums, kept, room = writer.function.args
+        low, span = (
+            self._of_word(writer, writer.load_one(cuts, integer(field), I64))
+            for field in (LOW, SPAN)
+        )
+        self._fill_up(writer, stage, width, low)
+        lows, spans = writer.spread(low), writer.spread(span)
+        last = b.sub(room, integer(1))
+        bits = ir.IntType(writer.lanes)
+        distances, count = writer.stack(word, writer.lanes), writer.stack(I64)
+        b.store(b.fptoui(writer.load_one(sums, integer(KEPT), F64), I64), count)
+        with writer.loop(integer(0), integer(self._block), writer.lanes) as i:
+            found = b.sub(writer.load(stage, i, word), lows)
+            hits = b.bitcast(b.icmp_unsigned("<=", found, spans), bits)
+            with writer.when(b.icmp_unsigned("!=", hits, ir.Constant(bits, 0))):
+                writer.store(found, distances, integer(0))
+                with self._each_hit(writer, hits) as lane:
+                    distance = writer.load_one(distances, lane, word)
+                    distance = distance if word == I32 else b.trunc(distance, I32)
+                    number = b.load(count, typ=I64)
+                    place = b.select(b.icmp_unsigned("<", number, last), number, last)
+                    writer.store_one(distance, kept, place)
+                    b.store(b.add(number, integer(1)), count)
+        writer.store_one(b.uitofp(b.load(count, typ=I64), F64), sums, integer(KEPT))
+        b.ret_void()
+
+    def _fill_up(self, writer: CodeWriter, stage: Value, width: Value, low: Value) -> None:
+        """Give a short block magnitudes that are farther from `low` than any other."""
+        outside = writer.builder.sub(low, ir.Constant(self._word, 1))
+        with writer.loop(width, integer(self._block)) as j:
+            writer.store_one(outside, stage, j)
+
+    @contextmanager
+    def _each_hit(self, writer: CodeWriter, hits: Value) -> Iterator[Value]:
+        """For each lane that is hit, of which there is one."""
         b, bits = writer.builder, hits.type
         before = b.block
         again, after = (writer.function.append_basic_block(name) for name in ("hit", "counted"))
@@ -210,10 +252,7 @@ class BlockFunctions:
         b.position_at_end(again)
         left = b.phi(bits)
         left.add_incoming(hits, before)
-        lane = b.zext(b.cttz(left, ir.Constant(BIT, 1)), I64)
-        place = self._index(writer, writer.load_one(places, lane, self._word))
-        count = writer.load_one(bins, place, I32)
-        writer.store_one(b.add(count, ir.Constant(I32, 1)), bins, place)
+        yield b.zext(b.cttz(left, ir.Constant(BIT, 1)), I64)
         rest = b.and_(left, b.sub(left, ir.Constant(bits, 1)))
         left.add_incoming(rest, again)
         b.cbranch(b.icmp_unsigned("!=", rest, ir.Constant(bits, 0)), again, after)

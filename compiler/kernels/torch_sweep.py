@@ -20,7 +20,21 @@ from ...ops.primitives import TABLE, Role, ValueKind
 from ...ops.random_bits import KEEP_BITS, keyed_bits_torch
 from ...ops.symbols import Instruction
 from ..sweeps.program import Program, Segment
-from .arguments import COUNT, CUT, GUESS, LOW, OFF, SHIFT, UNTIL, WANTED, look_slots, sum_slots
+from .arguments import (
+    COUNT,
+    CUT,
+    GUESS,
+    KEEP,
+    KEPT,
+    LOW,
+    OFF,
+    SHIFT,
+    SPAN,
+    UNTIL,
+    WANTED,
+    look_slots,
+    sum_slots,
+)
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 
@@ -147,7 +161,13 @@ class _TorchSegment:
                 value = min(row[GUESS + guess], _MOST)
                 sums[place + 1 + 2 * guess] = int((bits > value).sum())
                 sums[place + 2 + 2 * guess] = int((bits == value).sum())
-            if row[SHIFT] != OFF:
+            if row[SHIFT] == KEEP:
+                found = bits - row[LOW]
+                found = found[(found >= 0) & (found <= row[SPAN])]
+                sums[place + KEPT] = len(found)
+                room = bins.shape[1]
+                bins[number, : min(len(found), room)] = found[:room].cpu().numpy().astype(np.uint32)
+            elif row[SHIFT] != OFF:
                 low = row[LOW] - (1 << 64) if row[LOW] > _MOST else row[LOW]
                 found = (bits - low) >> row[SHIFT]
                 found = found[(found >= 0) & (found < bins.shape[1])]

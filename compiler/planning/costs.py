@@ -6,13 +6,21 @@ their time is told at the rates of the machine at hand (`estimate`). Sizes are i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import ceil
 from typing import NamedTuple
 
 from ...ops.primitives import Role
 from ..sweeps.components import TILES_AT_ONCE, Component
 from ..sweeps.opaque_calls import scratch_bytes, whole_slots
-from ..sweeps.program import Program, Segment, Sweep
+from ..sweeps.program import (
+    Program,
+    Segment,
+    Sweep,
+    kept_room,
+    most_looks,
+    sample_size,
+)
 
 ROW_SCRATCH = 8
 """Tiles of scratch that a function of rows may use."""
@@ -20,6 +28,9 @@ ROW_SCRATCH = 8
 BIN_BYTES = 8
 WORKER_BIN_BYTES = 4
 """Bytes of one bin of a histogram: a job's, and a worker's own for the tiles at hand."""
+
+KEPT_BYTES = 4
+"""Bytes of a magnitude that a look keeps: its distance from the least that is kept."""
 
 
 class Rates(NamedTuple):
@@ -61,8 +72,10 @@ class SweepCost(NamedTuple):
     read: of sources; fresh: the part of it that no sweep before has read. written: to outputs,
     under all names. moved: held values that are stored in memory or read back. spilled: to and from
     spill files. steps, sums, looks: elements of primitives, sums and looks. live: the values that
-    are whole in memory, of `held` bytes together. scratch: of functions of whole tensors. tiles: a
-    worker's buffers. seldom: inputs of few digits hardly ever need the sweep.
+    are whole in memory, of `held` bytes together. scratch: of functions of whole tensors. bins: of
+    histograms, and of magnitudes that looks keep. tiles: a worker's buffers. seldom: only where a
+    sample misleads is the sweep needed. beyond: bytes that looks may read beyond `read`, for
+    samples and where these mislead.
     """
 
     read: int
@@ -79,6 +92,7 @@ class SweepCost(NamedTuple):
     bins: int
     tiles: int
     seldom: bool = False
+    beyond: int = 0
 
     def busy_seconds(self, rates: Rates) -> float:
         """Seconds of one processor."""
@@ -138,9 +152,10 @@ def sweep_costs(
             live=tuple(sorted(live)),
             held=size * len(live),
             scratch=sum(scratch_bytes(program, i, component.shape) for i in sweep.wholes),
-            bins=BIN_BYTES * _bins(segments),
+            bins=_look_bytes(component, sweep),
             tiles=_tile_bytes(component, sweep, spilled),
             seldom=sweep.seldom,
+            beyond=_beyond(component, sweep, loads),
         )
         read_before.update(slots)
         live -= set(sweep.frees)
@@ -182,6 +197,32 @@ def _tile_bytes(component: Component, sweep: Sweep, spilled: frozenset[int]) -> 
         aside |= spilled & {*segment.fetches, *segment.stores}
     width = program.compute.itemsize * (ROW_SCRATCH * rows + len(aside))
     return streamed * at_once + width * tile + WORKER_BIN_BYTES * _bins(sweep.segments)
+
+
+def _look_bytes(component: Component, sweep: Sweep) -> int:
+    """Bytes of a sweep's histograms, and of what its first looks keep; one is sorted at a time."""
+    own = set(component.template.program.pooled)
+    first = sum(not look.number and look.selection not in own for look in sweep.looks)
+    kept = KEPT_BYTES * kept_room(component.numel) * (first + 1) if first else 0
+    return BIN_BYTES * _bins(sweep.segments) + kept
+
+
+def _beyond(component: Component, sweep: Sweep, loads: Mapping[int, int]) -> int:
+    """Bytes that looks may read beyond what is expected. loads: those of each slot."""
+    program, numel = component.template.program, max(1, component.numel)
+    own = [look for look in sweep.looks if look.selection not in program.pooled]
+    if not own:
+        return 0
+    once = sum(loads.values())
+    if own[0].number:
+        planned = 0 if sweep.seldom else 1
+        return once * (most_looks(program.compute) - 1 - planned)
+    found = once * sample_size(numel, TILES_AT_ONCE * component.tile) / numel
+    for look in own:  # the tile that the last equal is in which is kept
+        behind = program.slots_behind[program.nodes[look.selection].args[0]]
+        needed = sum(nbytes for slot, nbytes in loads.items() if behind >> slot & 1)
+        found += needed * min(component.tile, numel) / numel
+    return ceil(found)
 
 
 def _bins(segments: Sequence[Segment]) -> int:

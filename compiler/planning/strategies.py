@@ -73,8 +73,8 @@ class Strategy:
 
     @cached_property
     def seldom_read(self) -> int:
-        """Bytes that sweeps read which inputs of few digits hardly ever need."""
-        return sum(cost.read for cost in self.costs if cost.seldom)
+        """Bytes that looks read beyond those, for samples and where these mislead."""
+        return sum(cost.beyond for cost in self.costs)
 
     @cached_property
     def spilled_bytes(self) -> int:

@@ -10,15 +10,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from ...ops.dtypes import DType, float64
+from ...ops.dtypes import DType
 from ...ops.primitives import TABLE, Role, ValueKind
 from ...ops.symbols import Instruction
 
 ELEMENT_KINDS = (ValueKind.TENSOR, ValueKind.MASK)
-BIN_BITS = 12
+BIN_BITS = 14
 POOL_BIN_BITS = 16
 """A look counts magnitudes in 2 ** so many bins; one for a whole model's cut has more of them,
 so that fewer passes over the model find it."""
+
+LEAST_KEPT, KEPT_SHARE = 1 << 17, 48
+"""A look may keep so many magnitudes, or one in so many: what lies between the ranks that a sample
+brackets a cut with."""
+
+LEAST_SAMPLED, SAMPLED = 1 << 14, 32
+"""A sample is one element in SAMPLED; of small tensors LEAST_SAMPLED, but a quarter at most."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +81,17 @@ class Program:
     def coarse(self) -> bool:
         """Whether inputs have so few digits that differences of equal magnitude are common."""
         return any(dtype.itemsize <= 2 for dtype in self.inputs)
+
+    @cached_property
+    def slots_behind(self) -> tuple[int, ...]:
+        """For each node the input slots that it is computed from, as a set of bits."""
+        found: list[int] = []
+        for node in self.nodes:
+            slots = 1 << int(node.attr[0]) if node.role is Role.INPUT else 0
+            for i in node.args:
+                slots |= found[i]
+            found.append(slots)
+        return tuple(found)
 
     @cached_property
     def calls_wholes(self) -> bool:
@@ -166,13 +184,30 @@ def magnitude_bits(compute: DType) -> int:
     return compute.itemsize * 8 - 1
 
 
-def expected_looks(compute: DType) -> int:
-    """How many looks find an exact cut among magnitudes of many digits, after a sample.
+def expected_looks() -> int:
+    """How many looks find an exact cut: one after a good sample, which the second makes good."""
+    return 2
 
-    The sample leaves a range of about a twelfth of its binary order.
+
+def most_looks(compute: DType) -> int:
+    """How many looks find an exact cut, whatever happens.
+
+    A sample misleads, bins narrow the range down, once there is too much to keep, and at last the
+    equals are counted by tile.
     """
-    mantissa = 52 if compute == float64 else 23
-    return -(-(mantissa - 3) // BIN_BITS)
+    return 3 + -(-magnitude_bits(compute) // BIN_BITS)
+
+
+def kept_room(numel: int) -> int:
+    """How many magnitudes a look may keep."""
+    return min(numel, max(LEAST_KEPT, numel // KEPT_SHARE))
+
+
+def sample_size(numel: int, most: int) -> int:
+    """Elements of the sample that a first look takes, at most so many; 0 if it can do without."""
+    if numel <= 1 << BIN_BITS:
+        return 0
+    return min(most, max(numel // SAMPLED, min(numel // 4, LEAST_SAMPLED)))
 
 
 def pool_looks(compute: DType) -> int:

@@ -16,7 +16,7 @@ from typing import Any
 
 from ...ops.primitives import Role, ValueKind
 from .program import ELEMENT_KINDS, POOL_BIN_BITS, Look, Program, Segment, Sweep
-from .work_units import Duty, Unit, closure, units
+from .work_units import Duty, Unit, closure, depends_on_sums, units
 
 Grouping = Sequence[Sequence[int]]
 """Units by number, a list a sweep."""
@@ -68,10 +68,22 @@ def build_sweeps(program: Program, found: Sequence[Unit], grouping: Grouping) ->
             wholes=tuple(w for i in group if (w := found[i].whole) is not None),
             frees=tuple(sorted(freed[number])),
         )
-        closer = sweep.only_looks and all(look.number for look in sweep.looks)
-        result.append(replace(sweep, seldom=closer and program.coarse))
+        result.append(replace(sweep, seldom=_is_seldom(program, sweep)))
         done.update(held)
     return tuple(result)
+
+
+def _is_seldom(program: Program, sweep: Sweep) -> bool:
+    """Whether nothing but closer looks are taken, which a sample has made needless.
+
+    None is taken around functions of rows, or where how many are to be kept is counted meanwhile.
+    """
+    if not sweep.only_looks or len(sweep.segments) > 1:
+        return False
+    return all(
+        look.number and not depends_on_sums(program, program.nodes[look.selection].args[1])
+        for look in sweep.looks
+    )
 
 
 def _checking(segments: Sequence[Segment], checked: set[int]) -> tuple[Segment, ...]:

@@ -107,7 +107,7 @@ def _segment_problems(
 
 def _known_from(program: Program, sweeps: Sequence[Sweep]) -> list[int]:
     """For each node the number of the first sweep that its scalar or cut is known in."""
-    last = expected_looks(program.compute) - 1
+    last = expected_looks() - 1
     made: dict[int, int] = {}
     for number, sweep in enumerate(sweeps):
         for segment in sweep.segments:

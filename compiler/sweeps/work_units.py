@@ -149,7 +149,7 @@ class _Units:
             if role is Role.REDUCTION:
                 yield Duty("sums", i, self.nodes[i].args)
             elif role is Role.SELECTION and i not in self.program.pooled:
-                for number in range(expected_looks(self.program.compute)):
+                for number in range(expected_looks()):
                     yield Duty("looks", Look(i, number), self.nodes[i].args[:1])
         for number, (node, _) in enumerate(self.program.outputs):
             yield Duty("writes", number, (node,))
@@ -189,7 +189,7 @@ class _Units:
 
     def _keys(self, bits: int) -> frozenset[_Key]:
         """The providers of what a set of nodes stands for: of a selection its last look."""
-        last = expected_looks(self.program.compute) - 1
+        last = expected_looks() - 1
         return frozenset(
             (i, last) if self.nodes[i].kind is ValueKind.SELECTION else i
             for i in self.behind.nodes(bits)

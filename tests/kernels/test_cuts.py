@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mergec.compiler.kernels.arguments import MOST_GUESSES, OFF
+from mergec.compiler.kernels.arguments import KEEP, MOST_GUESSES, OFF
 from mergec.runtime.cuts import ALL_EQUALS, NOTHING, Query, Search
 
 BITS = 31
@@ -14,7 +14,7 @@ Patterns = np.ndarray
 
 
 def _bins(patterns: Patterns, query: Query, bin_bits: int) -> list[int] | Patterns:
-    if query.shift == OFF:
+    if query.shift in (OFF, KEEP):
         return ()  # type: ignore[return-value]
     bottom = query.top + 1 - (1 << bin_bits + query.shift)
     place = (patterns - bottom) >> query.shift
@@ -26,11 +26,28 @@ def _counts(patterns: Patterns, query: Query) -> list[tuple[int, int]]:
     return [(int((patterns > g).sum()), int((patterns == g).sum())) for g in query.guesses]
 
 
+def _inside(patterns: Patterns, query: Query, full: bool) -> Patterns | None:
+    """What a walk keeps; full: there is no room for it."""
+    if query.shift != KEEP or full:
+        return None
+    inside = patterns[(patterns >= query.low) & (patterns <= query.top)]
+    return (inside - query.low).astype(np.uint32)
+
+
 def _found(
-    patterns: Patterns, wanted: int, bin_bits: int, sample: Patterns | None, ranked: bool
+    patterns: Patterns,
+    wanted: int,
+    bin_bits: int,
+    sample: Patterns | None,
+    ranked: bool,
+    keeps: bool = True,
+    full: int = 0,
 ) -> tuple[int, int, int]:
-    """(cut, index up to which equals are kept, walks over the data)."""
-    search = Search(len(patterns), BITS, bin_bits, ranked)
+    """(cut, index up to which equals are kept, walks over the data).
+
+    full: in so many walks there is no room for what is to be kept.
+    """
+    search = Search(len(patterns), BITS, bin_bits, ranked, keeps)
     search.want(wanted)
     if sample is not None and search.is_blank:
         view = search.sample(len(sample))
@@ -41,13 +58,13 @@ def _found(
     walks = 0
     while not search.settled:
         query = search.query()
-        search.counted(query, _bins(patterns, query, bin_bits), _counts(patterns, query))
+        kept = _inside(patterns, query, walks < full)
+        search.counted(query, _bins(patterns, query, bin_bits), _counts(patterns, query), kept)
         walks += 1
         assert walks < 40
         if search.unranked:
-            left, guess = search.unranked
-            assert query.guesses[guess] == search.cut
-            search.settle(int(np.flatnonzero(patterns == search.cut)[left - 1]))
+            assert query.shift == KEEP or search.cut in query.guesses
+            search.settle(int(np.flatnonzero(patterns == search.cut)[search.unranked - 1]))
     assert search.cut is not None and search.until is not None
     return search.cut, search.until, walks
 
@@ -75,16 +92,20 @@ def _cases(draw: st.DrawFn) -> tuple[Patterns, Patterns | None]:
 
 
 @settings(max_examples=400, deadline=None)
-@given(_cases(), st.floats(0, 1), st.sampled_from([3, 12, 16]))
+@given(
+    _cases(), st.floats(0, 1), st.sampled_from([3, 12, 16]), st.booleans(), st.sampled_from([0, 9])
+)
 def test_a_search_ends_at_the_stable_sorts_cut(
-    case: tuple[Patterns, Patterns | None], share: float, bin_bits: int
+    case: tuple[Patterns, Patterns | None], share: float, bin_bits: int, keeps: bool, full: int
 ) -> None:
     patterns, sample = case
     wanted = round(share * len(patterns))
-    cut, until, _ = _found(patterns, wanted, bin_bits, sample, ranked=True)
+    cut, until, walks = _found(patterns, wanted, bin_bits, sample, True, keeps, full)
+    if keeps:
+        assert walks <= 3 + -(-BITS // bin_bits)
     order = np.argsort(-patterns, kind="stable")[:wanted]
     assert _kept(patterns, cut, until) == sorted(order.tolist())
-    unranked, whole, _ = _found(patterns, wanted, bin_bits, sample, ranked=False)
+    unranked, whole, _ = _found(patterns, wanted, bin_bits, sample, False, keeps, full)
     assert unranked == cut and whole == ALL_EQUALS
 
 
@@ -99,10 +120,11 @@ def test_a_good_sample_of_few_magnitudes_makes_one_walk_enough(density: float) -
 
 
 @pytest.mark.parametrize("density", [0.01, 0.5, 0.9])
-def test_a_good_sample_of_many_magnitudes_makes_two_walks_enough(density: float) -> None:
+def test_a_good_sample_makes_one_walk_enough_or_two_where_nothing_is_kept(density: float) -> None:
     random = np.random.default_rng(2)
     magnitudes = np.abs(random.standard_normal(400_000)).astype(np.float32)
     patterns = magnitudes.view(np.uint32).astype(np.int64)
     sample = patterns[:: len(patterns) // 16_384]
-    _, _, walks = _found(patterns, int(density * len(patterns)), 12, sample, ranked=False)
-    assert walks == 2
+    wanted = int(density * len(patterns))
+    assert _found(patterns, wanted, 12, sample, ranked=True)[2] == 1
+    assert _found(patterns, wanted, 12, sample, ranked=False, keeps=False)[2] == 2
