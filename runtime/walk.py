@@ -417,10 +417,13 @@ class Walk:
         return read
 
     def _read_behind(self, value: int, start: int, room: Room) -> int:
-        """Fill the inputs that a value is computed from, with zeros the others; the bytes read."""
+        """Fill the inputs that a value is computed from, with zeros the others; the bytes read.
+
+        Where the sweep stores values in memory they are stored again: then all inputs are read.
+        """
         read = 0
         for slot, raw, size in room.raw:
-            if self._program.slots_behind[value] >> slot & 1:
+            if self.sweep.held or self._program.slots_behind[value] >> slot & 1:
                 self._data.readers[slot].read(start * size, raw)
                 read += len(raw)
             else:

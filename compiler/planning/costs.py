@@ -220,7 +220,7 @@ def _beyond(component: Component, sweep: Sweep, loads: Mapping[int, int]) -> int
     found = once * sample_size(numel, TILES_AT_ONCE * component.tile) / numel
     for look in own:  # the tile that the last equal is in which is kept
         behind = program.slots_behind[program.nodes[look.selection].args[0]]
-        needed = sum(nbytes for slot, nbytes in loads.items() if behind >> slot & 1)
+        needed = sum(n for slot, n in loads.items() if sweep.held or behind >> slot & 1)
         found += needed * min(component.tile, numel) / numel
     return ceil(found)
 
