@@ -41,6 +41,7 @@ from .files import SummedWriter, Writer
 from .finite import nonfinite_error
 from .function_calls import call_rows
 from .held import Held, InMemory, Spilled
+from .kept_magnitudes import KeptMagnitudes
 from .scalars import Scalars
 
 KernelOf: TypeAlias = Callable[[Program, Segment], Callable[..., None]]
@@ -64,35 +65,6 @@ class SegmentState(NamedTuple):
     sums: Array
     bins: list[Array]
     kept: list[KeptMagnitudes]
-
-
-class KeptMagnitudes:
-    """The magnitudes that a look keeps, tile by tile; of none if there isn't room for all."""
-
-    def __init__(self, room: int) -> None:
-        self._room = room
-        self._by_tile: dict[int, Array] | None = {}
-
-    def add(self, tile: int, count: int, row: Array) -> None:
-        """A tile's: as many as `row` has room for of `count`."""
-        self._room -= count
-        if self._by_tile is None or count > len(row) or self._room < 0:
-            self._by_tile = None
-        elif count:
-            self._by_tile[tile] = row[:count].copy()
-
-    def all(self) -> Array | None:
-        """Those of all tiles."""
-        if self._by_tile is None:
-            return None
-        return np.concatenate([np.empty(0, np.uint32), *self._by_tile.values()])
-
-    def equal(self, distance: int, tiles: int) -> Array:
-        """How many of each tile are equal to one."""
-        found = np.zeros(tiles, np.int64)
-        for tile, kept in (self._by_tile or {}).items():
-            found[tile] = np.count_nonzero(kept == distance)
-        return found
 
 
 class Data(NamedTuple):
