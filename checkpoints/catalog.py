@@ -98,7 +98,7 @@ class Catalog:
             hub = self._hub_id(reference)
             if hub is None or "/" not in hub[0] or self.hub.offline:
                 continue
-            if any(path.exists() for path in self._paths(reference, hub, prefer_path)):
+            if any(os.path.exists(path) for path in self._paths(reference, hub, prefer_path)):
                 continue
             if snapshot(*hub) is None:
                 models.append(hub)
@@ -144,7 +144,7 @@ class Catalog:
         hub = self._hub_id(reference)
         looked = self._paths(reference, hub, prefer_path)
         for path in looked:
-            if path.exists():
+            if os.path.exists(path):
                 return Located(*locate(path))
         if hub is None:
             raise _no_path(reference, looked, span)
@@ -203,7 +203,7 @@ class Catalog:
     ) -> CheckpointError:
         """What the Hub says, at its place in the recipe, with what may have been meant."""
         near = did_you_mean(repo, [*_mirrored(self.mirrors), *cached_repositories()])
-        if (self.recipe_folder / reference).exists():
+        if os.path.exists(self.recipe_folder / reference):
             near = f"for the local path write `./{reference}`"
         return CheckpointError(
             [
@@ -223,7 +223,7 @@ class Catalog:
             hints.insert(0, f"the cache has {repo} in another revision")
         elif near := did_you_mean(repo, known):
             hints.insert(0, near)
-        if (self.recipe_folder / reference).exists():
+        if os.path.exists(self.recipe_folder / reference):
             hints.insert(0, f"for the local path write `./{reference}`")
         return CheckpointError.of(
             "E0601",

@@ -31,7 +31,7 @@ def locate(path: Path) -> tuple[LocalStore, str | None]:
 
     Errors: CheckpointError E0601.
     """
-    if not path.exists():
+    if not os.path.exists(path):
         raise CheckpointError.of("E0601", f"{path} doesn't exist")
     return (LocalStore(path), None) if path.is_dir() else (LocalStore(path.parent), path.name)
 

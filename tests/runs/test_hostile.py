@@ -159,3 +159,10 @@ def test_no_file_handles_left(place: Path, mirror: Path, monkeypatch: pytest.Mon
         mergec.run("r.merge", models=[mirror])
     assert not (place / "out").exists()
     assert mergec.run("r.merge", models=[mirror]).tensors == 21
+
+
+@pytest.mark.parametrize("name", ["org/" + "n" * 300, "./" + "n" * 300, "o" + "[" * 300 + "/x"])
+def test_a_model_name_that_no_file_can_have(name: str, place: Path) -> None:
+    (place / "r.merge").write_text(f'save linear {{ "{name}" weight=1 }} to "./out"')
+    with pytest.raises(MergecError, match=r"E0\d\d\d"):
+        mergec.compile("r.merge", models=[place], offline=True)
