@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from pathlib import Path
 
 
@@ -15,3 +16,11 @@ def home_folder() -> Path:
         return Path.home() / ".cache" / "mergec"
     except RuntimeError:
         raise FileNotFoundError(errno.ENOENT, "there is no home folder", "~") from None
+
+
+def is_private(folder: Path) -> bool:
+    """Whether only its owner, this user, may write to a folder. Raises OSError."""
+    if not hasattr(os, "getuid"):  # Windows: homes are private there
+        return True
+    info = folder.stat()
+    return info.st_uid == os.getuid() and not info.st_mode & (stat.S_IWGRP | stat.S_IWOTH)

@@ -19,6 +19,7 @@ import lark
 
 from .complaints import explain_failure, looks_like_yaml
 from .diagnostics import Diagnostics, SourceText
+from .kept_table import load_parser
 from .line_layout import CLOSERS, END, lay_out
 from .rules import check_rules, check_version
 from .syntax import Recipe, Statement
@@ -51,14 +52,12 @@ def parse_text(source: SourceText) -> Recipe:
 @functools.cache
 def _parser() -> lark.Lark:
     grammar = Path(__file__).with_name("merge.lark").read_text(encoding="utf-8")
-    return lark.Lark(
-        grammar,
-        parser="lalr",
-        lexer=_NoLexer,
-        transformer=TreeBuilder(),
-        keep_all_tokens=True,
-        maybe_placeholders=True,
-    )
+    options = {
+        "transformer": TreeBuilder(),
+        "keep_all_tokens": True,
+        "maybe_placeholders": True,
+    }
+    return load_parser(grammar, _NoLexer, options)
 
 
 class _NoLexer(lark.lexer.Lexer):

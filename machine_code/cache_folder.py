@@ -9,12 +9,11 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import stat
 import tempfile
 from pathlib import Path
 
 from ..grammar.diagnostics import Diagnostic, MergecError, ResourceError
-from ..home import home_folder
+from ..home import home_folder, is_private
 
 _temporary: list[tempfile.TemporaryDirectory[str]] = []  # at most one, removed at exit
 
@@ -36,14 +35,12 @@ def writable_folder() -> Path:
     """
     folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if hasattr(os, "getuid"):
-        info = folder.stat()
-        if info.st_uid != os.getuid() or info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise ResourceError.of(
-                "E0522",
-                f"the kernel cache {folder} can be written by others",
-                hint=f"chmod 700 {folder}, or set MERGEC_HOME to a folder of your own",
-            )
+    if not is_private(folder):
+        raise ResourceError.of(
+            "E0522",
+            f"the kernel cache {folder} can be written by others",
+            hint=f"chmod 700 {folder}, or set MERGEC_HOME to a folder of your own",
+        )
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
     return folder
