@@ -48,9 +48,9 @@ def node_keys(graph: Graph, settings: object, identity: LeafIdentity) -> list[Ke
     """The key of every node. settings: what else all bytes hang on, such as the compute dtype."""
     invocations: dict[Invocation, str] = {}
     alone = _keys(graph, settings, identity, invocations)
-    pools = _pools(graph, alone)
-    if not any(pools):
+    if not any(isinstance(node.op, Invoke) and node.op.pools for node in graph.nodes):
         return alone
+    pools = _pools(graph, alone)
     members: dict[int, list[Key]] = {}
     for key, node in zip(alone, graph.nodes, strict=True):
         for pool in node.op.pools if isinstance(node.op, Invoke) else ():

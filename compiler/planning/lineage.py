@@ -48,6 +48,7 @@ class _Table:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._known: dict[str, int] = {}
+        self._alike: dict[tuple[type, tuple[object, ...]], int] = {}  # ids: the graph keeps them
         self.entries: list[Entry] = []
         self.tensors: dict[str, int] = {}
 
@@ -64,8 +65,25 @@ class _Table:
                 continue
             pending.pop()
             if index not in found:
-                found[index] = self._enter(self._entry(node, name, found))
+                found[index] = self._number(node, name, found)
         self.tensors[name] = found[value]
+
+    def _number(self, node: Node, name: str, found: Mapping[int, int]) -> int:
+        """The node's entry. Most are made as one before, which is seen without making the entry."""
+        op = node.op
+        alike: tuple[object, ...]
+        if isinstance(op, Load):
+            tensor = None if op.tensor.name == name else op.tensor.name
+            alike = (id(op.checkpoint), tensor, *(id(file) for file in op.tensor.files))
+        elif isinstance(op, Invoke):
+            alike = (id(op.invocation), node.origin, *(found[i] for i in node.inputs))
+        else:
+            alike = ()
+        number = self._alike.get((type(op), alike))
+        if number is None:
+            number = self._enter(self._entry(node, name, found))
+            self._alike[type(op), alike] = number
+        return number
 
     def _enter(self, entry: Entry) -> int:
         text = json.dumps(entry, sort_keys=True)
