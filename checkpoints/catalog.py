@@ -19,7 +19,14 @@ from .checkpoint import Checkpoint, open_checkpoint
 from .formats.by_name import WEIGHTS
 from .formats.safetensors import Known
 from .hub.hub import Hub
-from .hub.snapshots import cached_repositories, entries, repository_folder, snapshot
+from .hub.snapshots import (
+    cached_repositories,
+    entries,
+    is_commit,
+    mirrored_commit,
+    repository_folder,
+    snapshot,
+)
 from .local_store import LocalStore, locate
 from .stores import Store
 from .weight_files import weight_files
@@ -145,7 +152,9 @@ class Catalog:
         looked = self._paths(reference, hub, prefer_path)
         for path in looked:
             if os.path.exists(path):
-                return Located(*locate(path))
+                commit = mirrored_commit(path) if hub is not None else None
+                if hub is None or not _is_another(commit, hub[1]):
+                    return Located(*locate(path), commit)
         if hub is None:
             raise _no_path(reference, looked, span)
         return self._find_on_hub(reference, *hub, looked, span)
@@ -242,6 +251,13 @@ def _no_scheme(reference: str, scheme: str, span: Span) -> Exception:
         span=span,
         hint=f"these can: {known}" if known else "a model is `org/name` on the Hub, or a path",
     )
+
+
+def _is_another(commit: str | None, revision: str | None) -> bool:
+    """Whether a mirror is known to be of another commit than the one that is asked for."""
+    if commit is None or revision is None or not is_commit(revision):
+        return False
+    return not commit.startswith(revision)
 
 
 def asked_revision(reference: str) -> str | None:

@@ -16,6 +16,7 @@ from ...grammar.diagnostics import ResourceError
 
 _COMMIT = re.compile(r"[A-Za-z0-9_][\w.-]*", re.A)
 COMMIT_LENGTH = 40
+_HEX = set("0123456789abcdef")
 
 
 def hub_cache() -> Path:
@@ -46,6 +47,25 @@ def snapshot(repo: str, revision: str | None) -> Path | None:
         return exact if exact.is_dir() else None
     matches = [e for e in entries(repository / "snapshots") if e.name.startswith(commit)]
     return matches[0] if len(matches) == 1 else None
+
+
+def mirrored_commit(folder: Path) -> str | None:
+    """The commit that a folder was downloaded at, if the Hub's client has noted that there."""
+    notes = entries(folder / ".cache" / "huggingface" / "download")
+    for note in notes:
+        if note.suffix == ".metadata":
+            try:
+                commit = note.read_text("utf-8").split("\n")[0].strip()
+            except (OSError, UnicodeDecodeError):
+                continue
+            if len(commit) == COMMIT_LENGTH and not set(commit) - _HEX:
+                return commit
+    return None
+
+
+def is_commit(revision: str | None) -> bool:
+    """Whether a revision is a commit or the beginning of one, rather than a branch or a tag."""
+    return revision is not None and 7 <= len(revision) <= COMMIT_LENGTH and not set(revision) - _HEX
 
 
 def cached_repositories() -> Iterator[str]:

@@ -252,3 +252,18 @@ def test_outputs_that_are_inputs(place: Path) -> None:
     assert known.inputs_within(place / "recipes") == ["./m"]
     assert known.inputs_within(place / "recipes" / "m" / "out") == []
     assert known.inputs_within(place / "recipes" / "m2") == []
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_mirror_of_another_commit_is_passed_over(noted: bool, place: Path) -> None:
+    mirror = model(place / "m1" / "o" / "n", "first")
+    model(place / "m2" / "o" / "n", "second")
+    if noted:
+        note = mirror / ".cache" / "huggingface" / "download" / "model.safetensors.metadata"
+        note.parent.mkdir(parents=True)
+        note.write_text(f"{COMMIT}\netag\n1.0\n")
+    assert found(place, "o/n") == found(place, "o/n@main") == "first"
+    assert found(place, f"o/n@{COMMIT[:9]}") == "first"
+    assert found(place, f"o/n@{OTHER}") == ("second" if noted else "first")
+    checkpoint = catalog(place).open("o/n", SPAN)
+    assert checkpoint.revision == (COMMIT if noted else None)
