@@ -32,6 +32,7 @@ class Checkpoint:
     tensors: by name, in the order of the files and of the offsets in them.
     config: the content of config.json, empty where there is none.
     revision: the commit, where it is known.
+    lone: whether it is one file, whose folder may be anyone's.
     """
 
     reference: str
@@ -40,6 +41,7 @@ class Checkpoint:
     tensors: Mapping[str, SourceTensor]
     config: dict[str, Any]
     revision: str | None = None
+    lone: bool = False
 
     @property
     def place(self) -> str:
@@ -82,7 +84,8 @@ def open_checkpoint(
             for d in error.diagnostics
         ]
         raise CheckpointError(problems) from None
-    return Checkpoint(reference or place, store, files, tensors, config, revision)
+    lone = only is not None
+    return Checkpoint(reference or place, store, files, tensors, config, revision, lone)
 
 
 def _config(store: Store, names: Sequence[str]) -> dict[str, Any]:

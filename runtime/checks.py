@@ -35,8 +35,8 @@ def check_outputs(plan: Plan) -> None:
 
 def _is_within(path: Path, checkpoint: Checkpoint) -> bool:
     """Whether an output would lie in a source's folder, and be part of it from then on."""
-    if checkpoint.reference.endswith(".safetensors"):
-        return False  # a lone file's folder may be anyone's
+    if checkpoint.lone:
+        return False
     folder = os.path.join(checkpoint.store.real(), "")
     return os.path.realpath(path).startswith(folder)
 
