@@ -18,6 +18,7 @@ from .grammar.diagnostics import RecipeError, ResourceError, SourceText
 from .grammar.expression_text import number
 from .grammar.recipe_file import read_recipe_file
 from .grammar.tokens import SIZE_UNITS
+from .publishing.card import with_cards
 
 if TYPE_CHECKING:
     from .runtime.backends import BackendName
@@ -45,6 +46,8 @@ def compile(
     stream: bool = False,
     offline: bool = False,
     trust: bool = False,
+    truncate_embeddings: bool = False,
+    card: PathLike | None = None,
 ) -> Plan:
     """Everything that a recipe will do; only the headers of its checkpoints are read.
 
@@ -61,10 +64,12 @@ def compile(
     round_like_mergekit: a YAML recipe's inputs, stages and results are rounded to its `dtype`, as
     mergekit does. stream: read models of the Hub as they are merged, and keep no copy. offline: ask
     the Hub nothing. trust: run the Python files of methods that the recipe uses, and remember them.
+    truncate_embeddings: cut embeddings of different sizes to the smallest, where no `tokenizer`
+    says what to do. card: a Jinja template for the outputs' model cards, in place of mergec's own.
 
     Raises RecipeError (E01xx to E04xx), CheckpointError (E031x, E06xx) or ResourceError (E05xx).
     """
-    return phases(
+    made = phases(
         recipe,
         models=models,
         set=set,
@@ -77,7 +82,9 @@ def compile(
         stream=stream,
         offline=offline,
         trust=trust,
-    ).plan
+        truncate_embeddings=truncate_embeddings,
+    )
+    return with_cards(made.plan, None if card is None else Path(os.fspath(card)).expanduser())
 
 
 def phases(
@@ -94,6 +101,7 @@ def phases(
     stream: bool = False,
     offline: bool = False,
     trust: bool = False,
+    truncate_embeddings: bool = False,
 ) -> Phases:
     """The compiler's phases, to stop at any of them; the arguments are those of `compile`.
 
@@ -116,6 +124,7 @@ def phases(
         yaml=YamlOptions(lax_yaml, round_like_mergekit),
         hub=Hub(streams=stream, offline=offline),
         trust=trust,
+        truncate_embeddings=truncate_embeddings,
     )
 
 
@@ -170,7 +179,7 @@ def read_plan(path: PathLike) -> Plan:
 
     Raises RunError E0620 to E0624 with what has changed, and what `compile` raises.
     """
-    return load_plan(Path(os.fspath(path)).expanduser())
+    return with_cards(load_plan(Path(os.fspath(path)).expanduser()))
 
 
 def read_recipe(path: PathLike) -> SourceText:

@@ -6,13 +6,13 @@ name; anything else (weights in other formats, code, readmes) stays behind.
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+
 from ..grammar.diagnostics import RunError
 from .checkpoint import Checkpoint
 from .stores import Store, StoredFile, place_in
 
-SIDECARS = (
-    "generation_config.json",
-    # tokenizer
+_OF_TOKENIZER = (
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -27,10 +27,14 @@ SIDECARS = (
     "spiece.model",
     "*.tiktoken",
     "tekken.json",
-    # chat templates
     "chat_template.jinja",
     "chat_template.json",
     "additional_chat_templates/*.jinja",
+)
+
+SIDECARS = (
+    "generation_config.json",
+    *_OF_TOKENIZER,
     # what turns images, sound and video into inputs
     "preprocessor_config.json",
     "processor_config.json",
@@ -46,6 +50,11 @@ SIDECARS = (
     "LICENCE*",
     "NOTICE*",
 )
+
+
+def is_of_tokenizer(name: str) -> bool:
+    """Whether a small file is a tokenizer's or its chat template's."""
+    return any(fnmatchcase(name, pattern) for pattern in _OF_TOKENIZER)
 
 
 def readable_sidecars(base: Checkpoint) -> list[StoredFile]:

@@ -41,6 +41,12 @@ COMMANDS = {
     "verify": ("verify_command", "Check a checkpoint: files, names, shapes, checksums, numbers."),
     "diff": ("diff_command", "Compare two checkpoints, by layer and by tensor."),
     "clean": ("clean_command", "Remove what interrupted runs have left."),
+    "quick": ("quick_command", "Merge models by one method, without a recipe's file."),
+    "init": ("init_command", "Write a commented recipe to go on with."),
+    "push": ("push_command", "Upload an output to the Hugging Face Hub."),
+    "generate": ("generate_command", "Print what a merged model says after a prompt."),
+    "chat": ("chat_command", "Talk with a merged model."),
+    "completion": ("completion_command", "Print a shell's completion script."),
     "extract": ("extract_command", "Make an adapter of what a model has learned since its base."),
     "demo": ("demo_command", "Make tiny models and run a hierarchical merge of them."),
 }

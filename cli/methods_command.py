@@ -15,6 +15,7 @@ from ..grammar.diagnostics import RecipeError, did_you_mean
 from ..ops.method import Method, find_method, method_names
 from ..ops.parameters import Parameter
 from ..views.columns import table
+from .completion import complete_methods
 from .language_words import WORDS
 from .shared_options import json_option, trust_option, use_option
 
@@ -28,7 +29,7 @@ _BASE = {
 
 
 @click.command("methods")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_methods)
 @use_option
 @trust_option
 @json_option

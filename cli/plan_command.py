@@ -25,6 +25,7 @@ from ..compiler.planning.plan_file import SUFFIX
 from ..grammar.diagnostics import RunError
 from ..runtime.changes import planned_changes
 from ..views.changes_text import changes_text
+from ..views.coefficients import coefficients, coefficients_text
 from ..views.columns import UNLIMITED
 from ..views.graph_export import FORMATS
 from ..views.memory_text import frontier_text
@@ -58,6 +59,12 @@ _HEAD = re.compile(r"^[A-Z][A-Za-z/]+(?=\s{2,})")
     "--format", "form", type=click.Choice(list(FORMATS)), help="Print the stage graph instead."
 )
 @click.option("--frontier", "trade", is_flag=True, help="Print what each memory limit buys.")
+@click.option(
+    "--coefficients",
+    "shades",
+    is_flag=True,
+    help="Print what each source gives, layers by modules.",
+)
 @click.option(
     "--select",
     "selectors",
@@ -95,6 +102,7 @@ def command(
     emit: str | None,
     form: str | None,
     trade: bool,
+    shades: bool,
     selectors: tuple[str, ...],
     save: Path | None,
     page: Path | None,
@@ -112,7 +120,7 @@ def command(
     mergec plan merge.merge --format mermaid
     """
     settings = RecipeOptions(**options)
-    _check_usage(as_json, emit, form, trade, save, measured, page)
+    _check_usage(as_json, emit, form, trade, shades, save, measured, page)
     if emit:
         emit_phase(file, settings, emit)
         return
@@ -129,6 +137,9 @@ def command(
             click.echo(line)
     elif trade:
         show_frontier(plan, as_json)
+    elif shades:
+        for line in coefficients_text(coefficients(plan.bound)):
+            click.echo(line)
     else:
         show_plan(plan, again, as_json, selectors)
 
@@ -182,13 +193,19 @@ def _check_usage(
     emit: str | None,
     form: str | None,
     trade: bool,
+    shades: bool,
     save: Path | None,
     measured: Path | None,
     page: Path | None,
 ) -> None:
     chosen = [
         name
-        for name, given in (("--emit", emit), ("--format", form), ("--frontier", trade))
+        for name, given in (
+            ("--emit", emit),
+            ("--format", form),
+            ("--frontier", trade),
+            ("--coefficients", shades),
+        )
         if given
     ]
     if as_json and not trade:

@@ -19,6 +19,7 @@ from ..compiler.binding.method_files import use_methods
 from ..compiler.planning.plan import Memory, Plan
 from ..compiler.planning.plan_file import SUFFIX
 from ..grammar.diagnostics import ResourceError
+from ..publishing.card import with_cards
 from .failure import BadValue
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -96,6 +97,17 @@ _RECIPE_OPTIONS = (
         default=1,
         help="-O2 also rewrites sums where that changes their last bits.",
     ),
+    click.option(
+        "--truncate-embeddings",
+        is_flag=True,
+        help="Cut vocabularies of different sizes to the smallest.",
+    ),
+    click.option(
+        "--card",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="A Jinja template for the model card.",
+    ),
     lax_option,
     use_option,
     trust_option,
@@ -119,6 +131,8 @@ class RecipeOptions:
     memory: Memory = None
     threads: int | None = None
     optimise: Literal[1, 2] = 1
+    truncate_embeddings: bool = False
+    card: Path | None = None
     lax_yaml: bool = False
     round_like_mergekit: bool = False
     stream: bool = False
@@ -143,12 +157,13 @@ class RecipeOptions:
             stream=self.stream,
             offline=self.offline,
             trust=self.trust,
+            truncate_embeddings=self.truncate_embeddings,
         )
 
     def compile(self, file: str) -> Plan:
         """The plan of a recipe's file."""
         with collector_off():
-            return self.phases(file).plan
+            return with_cards(self.phases(file).plan, self.card)
 
     def plan(self, file: str) -> Plan:
         """The plan of a recipe's file, or the one that a plan file holds."""
@@ -177,6 +192,8 @@ class RecipeOptions:
         words += ["--memory", _limit_text(self.memory)] if self.memory is not None else []
         words += ["--threads", str(self.threads)] if self.threads is not None else []
         words += [f"-O{self.optimise}"] if self.optimise != 1 else []
+        words += ["--truncate-embeddings"] if self.truncate_embeddings else []
+        words += ["--card", os.fspath(self.card)] if self.card is not None else []
         for method_file in self.method_files:
             words += ["--use", method_file]
         words += ["--lax-yaml"] if self.lax_yaml else []

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..checkpoints.catalog import Catalog
 from ..checkpoints.hub.hub import Hub
 from ..grammar import AS_WRITTEN, YamlOptions, parse
-from ..grammar.diagnostics import Diagnostics, SourceText
+from ..grammar.diagnostics import Diagnostic, Diagnostics, SourceText
 from ..grammar.syntax import Recipe
 from .binding.bind import bind
 from .binding.bound import Bound
@@ -20,6 +20,7 @@ from .graph.passes import optimise
 from .lowering.lower import Lowered, lower
 from .planning.machine import processor_count
 from .planning.plan import Memory, Plan, Request, make_plan
+from .planning.token_files import TokenFiles, find_token_files
 from .recursion import deep_recursion
 from .sweeps.components import Component, components
 
@@ -34,7 +35,8 @@ class Phases:
     default one a core. memory: most bytes of buffers and held values, or `min`. optimise_level: 2
     also takes sums apart where that changes their last bits (see `collapse`). yaml: how mergekit's
     YAML is read. hub: where models are found that aren't on this machine. trust: run the Python
-    files of methods that the recipe uses.
+    files of methods that the recipe uses. truncate_embeddings: cut embeddings of different sizes to
+    the smallest, where no `tokenizer` says what to do.
     Errors of each result: RecipeError, CheckpointError, ResourceError, with all problems found.
     """
 
@@ -49,6 +51,7 @@ class Phases:
     yaml: YamlOptions = AS_WRITTEN
     hub: Hub = field(default_factory=Hub)
     trust: bool = False
+    truncate_embeddings: bool = False
 
     @cached_property
     @deep_recursion()
@@ -68,9 +71,17 @@ class Phases:
     def lowered(self) -> Lowered:
         """The graph as the recipe says it: a node per tensor operation."""
         problems = Diagnostics()
-        lowered = lower(self.bound, problems)
+        lowered = lower(self.bound, problems, self.truncate_embeddings)
         problems.raise_errors()
         return lowered
+
+    @cached_property
+    def tokens(self) -> tuple[tuple[TokenFiles, ...], Sequence[Diagnostic]]:
+        """The files of each output's tokenizer, and what they warn of."""
+        problems = Diagnostics()
+        found = find_token_files(self.bound, self.lowered.vocabularies, problems)
+        problems.raise_errors()
+        return found, problems.warnings
 
     @cached_property
     def optimised(self) -> Graph:
@@ -98,15 +109,18 @@ class Phases:
             self.optimise_level,
             self.yaml,
             self.hub.streams,
+            self.truncate_embeddings,
         )
+        tokens, warnings = self.tokens
         return make_plan(
             request,
             self.source,
             self.bound,
             self.lowered,
+            tokens,
             self.optimised,
             self.components,
-            self.lowered.warnings,
+            (*self.lowered.warnings, *warnings),
             self.threads or processor_count(),
             self.memory,
         )
@@ -125,6 +139,7 @@ def compile_recipe(
     yaml: YamlOptions = AS_WRITTEN,
     hub: Hub | None = None,
     trust: bool = False,
+    truncate_embeddings: bool = False,
 ) -> Plan:
     """The last phase's result. The arguments and errors are those of Phases."""
     given = dict(overrides or {})
@@ -140,4 +155,5 @@ def compile_recipe(
         yaml,
         hub or Hub(),
         trust,
+        truncate_embeddings,
     ).plan

@@ -17,6 +17,7 @@ from .signature import Signatures
 from .syntax import ExprSyntax, Let, Name, Recipe, Save, Set, Setting, Statement
 from .tokens import is_plain_name
 from .yaml_merge import IDLE, merge_expression
+from .yaml_mixture import is_mixture, mixture_recipe
 from .yaml_models import ModelReader, cast, first_model
 from .yaml_nodes import Field, YamlReader, is_null
 from .yaml_options import AS_WRITTEN, YamlOptions
@@ -70,7 +71,10 @@ def parse_yaml(
     """
     problems = Diagnostics()
     reader = YamlReader(source, problems, lax=options.lax)
-    documents = _read_documents(reader)
+    roots = reader.documents()
+    if is_mixture(roots):
+        return mixture_recipe(roots[0], reader, source)
+    documents = _read_documents(reader, roots)
     if not documents:
         problems.raise_errors()
     final = _name_documents(documents, reader)
@@ -169,9 +173,8 @@ def _round_stages(documents: list[_Document], final: _Document, options: YamlOpt
             document.value = cast(value, dtype)
 
 
-def _read_documents(reader: YamlReader) -> list[_Document]:
+def _read_documents(reader: YamlReader, roots: list[yaml.Node]) -> list[_Document]:
     problems = reader.problems
-    roots = reader.documents()
     if not roots and not problems.errors:
         problems.report("E0122", "this file has no recipe in it", Span(reader.source, 0, 0))
     documents: list[_Document] = []

@@ -6,6 +6,7 @@ output is moved there: a model card, notes, a conversion to another format, whol
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 MANIFEST_NAME = "mergec.json"
+CARD_NAME = "README.md"
 LISTS_ALL_FILES = 2
 """The manifests' format version since which they list every file; before, they did the shards."""
 
@@ -42,9 +44,24 @@ def files_below(folder: Path) -> Iterator[str]:
 def carry_over(old: Path, new: Path) -> None:
     """Move what isn't mergec's from a replaced output to the one that took its place.
 
-    Doing it again after a crash in between goes on where that stopped. Raises OSError.
+    A card that was edited is its editor's, and replaces the new one. Doing it again after a crash
+    in between goes on where that stopped. Raises OSError.
     """
-    _move(old, new, _written(old), "")
+    if _is_edited(old):
+        (old / CARD_NAME).replace(new / CARD_NAME)
+    _move(old, new, {*_written(old), CARD_NAME}, "")
+
+
+def _is_edited(old: Path) -> bool:
+    """Whether an output's card isn't the one that mergec wrote."""
+    if not (old / CARD_NAME).is_file():
+        return False
+    try:
+        manifest = json.loads((old / MANIFEST_NAME).read_text(encoding="utf-8"))
+        ours = str(manifest["card"]["sha256"])
+    except (ValueError, KeyError, TypeError):
+        return True
+    return hashlib.sha256((old / CARD_NAME).read_bytes()).hexdigest() != ours
 
 
 def of_a_model(folder: Path) -> str | None:

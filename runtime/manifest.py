@@ -8,7 +8,7 @@ from typing import Any
 
 from ..compiler.planning.lineage import Lineage
 from ..compiler.planning.planned_output import NewFile, PlannedOutput
-from .carry import MANIFEST_NAME
+from .carry import CARD_NAME, MANIFEST_NAME
 from .disk import write_whole
 from .journal import Record
 
@@ -18,10 +18,13 @@ def manifest(
 ) -> dict[str, Any]:
     """The manifest of one output: recipe, resolved sources, versions. Plain data, no times.
 
-    record: the key and the checksum of every tensor.
+    record: the key and the checksum of every tensor. The card isn't among the files: it is there to
+    be edited.
     """
     files = {shard.name: shard.size for shard in planned.layout.shards}
     for file in planned.files:
+        if file.name == CARD_NAME:
+            continue
         files[file.name] = len(file.content) if isinstance(file, NewFile) else file.source.size
     return {
         **planned.facts,

@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "compiler": {"checkpoints", "grammar", "ops", "machine_code"},
     "runtime": {"compiler", "checkpoints", "ops", "grammar"},
     "views": {"compiler", "checkpoints", "ops", "grammar", "runtime"},
+    "publishing": {"views", "compiler", "checkpoints", "ops", "grammar", "runtime"},
     "cli": {
         "views",
         "machine_code",
@@ -25,9 +26,10 @@ MAY_IMPORT = {
         "grammar",
         "runtime",
         "examples",
+        "publishing",
         "",
     },
-    "": {"compiler", "checkpoints", "ops", "grammar", "runtime", "cli"},
+    "": {"compiler", "checkpoints", "ops", "grammar", "runtime", "cli", "publishing"},
 }
 LEAVES = {("version",), ("quantities",), ("home",)}
 """Modules at the top that every layer may import."""
@@ -46,6 +48,9 @@ HEAVY = {
     "yaml",
     "fcntl",
     "importlib",  # its metadata
+    "jinja2",
+    "tokenizers",
+    "transformers",
 }
 MAY_HIDE_THEIR_OWN = {"", "cli", "grammar"}
 """Layers whose entry points load their own modules when first used, to start quickly."""

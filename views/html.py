@@ -19,6 +19,8 @@ from ..compiler.planning.estimate import estimate
 from ..compiler.planning.plan import FIXED_BYTES, Plan
 from ..quantities import binary_size, count, decimal_size, duration
 from ..version import __version__
+from .coefficients import coefficients
+from .page.coefficient_chart import coefficient_charts
 from .page.drawing import graph_data, graph_legend, graph_svg
 from .page.markup import Markup, data_block, element, join
 from .page.memory_chart import memory_chart, memory_data, memory_legend
@@ -66,6 +68,7 @@ def plan_page(
         element("section", frontier_table(plan, made), id="frontier"),
         element("section", sources_table(plan, graph), id="sources"),
         element("section", stages_table(graph), outputs_table(plan, graph), id="stages"),
+        coefficient_charts(coefficients(plan.bound)),
         element("section", element("h2", "Warnings"), warnings_list(plan), id="warnings"),
         _recipe(plan),
     ]

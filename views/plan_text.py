@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from ..compiler.binding.stage_selection import shown_path, source_name
 from ..compiler.planning.estimate import DISK_RATE, Estimate, estimate
@@ -137,9 +138,28 @@ def _figures(plan: Plan, stages: Stages, width: int) -> Iterator[str]:
             width,
         )
         head = ""
+    for planned in plan.outputs:
+        if "tokenizer" in planned.facts:
+            yield from paragraph("Tokens", tokens_text(planned.facts["tokenizer"]), width)
     if (drawn := seed(plan)) is not None:
         yield from paragraph("Seed", f"{drawn}; `set seed = …` draws other random masks", width)
     yield from paragraph("Warnings", f"{len(plan.warnings) or 'none'}", width)
+
+
+def tokens_text(facts: Mapping[str, Any]) -> str:
+    """What reconciling tokenizers does: how many tokens, and whose rows they get."""
+    said = [f"{facts['tokens']:,} tokens, {facts['shared']:,} of them in every source"]
+    if facts["added"]:
+        said.append(f"{facts['added']:,} new to the base")
+    given = [f"{rows:,} of {name}" for name, rows in facts["donated"].items()]
+    given += [f"{facts['averaged']:,} means of their owners"] if facts["averaged"] else []
+    given += [f"{facts['zero']:,} zero"] if facts["zero"] else []
+    if given:
+        said.append(f"rows that a source lacks: {', '.join(given)}")
+    said += [f"{facts['padded']:,} rows of padding"] if facts["padded"] else []
+    for name, tokens in facts["dropped"].items():
+        said.append(f"{tokens:,} of {name} left out, which its embedding has no rows for")
+    return "; ".join(said)
 
 
 def _sharing(plan: Plan, reused: Sequence[StageFacts]) -> str:

@@ -27,6 +27,7 @@ from ..compiler.binding.bound import (
     Gradient,
     Matcher,
     Merge,
+    Mixture,
     Setting,
     Sliced,
     Source,
@@ -177,6 +178,8 @@ def operation(value: BoundExpr) -> str:
             return "stack"
         case Choice():
             return "match"
+        case Mixture():
+            return "moe"
 
 
 class _Branch(NamedTuple):

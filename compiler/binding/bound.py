@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from ...checkpoints.checkpoint import Checkpoint
+from ...checkpoints.mixtures.families import Family
 from ...grammar.diagnostics import Diagnostic, SourceText, Span
 from ...grammar.patterns import Test, is_relative, name_test
 from ...grammar.syntax import Pattern
@@ -165,6 +166,32 @@ class Choice:
 
 
 @dataclass(frozen=True, eq=False)
+class Expert:
+    """A model of a mixture. prompts, negative: texts that its gate is made from."""
+
+    value: BoundExpr
+    prompts: tuple[str, ...]
+    negative: tuple[str, ...]
+    span: Span
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """Dense models as the experts of one. gate: how the experts are chosen, or a file of gates.
+
+    shared: the expert that always takes part, if there is one. top_k: experts for each token.
+    """
+
+    base: BoundExpr
+    experts: tuple[Expert, ...]
+    shared: Expert | None
+    gate: GateKind | Source
+    top_k: int
+    family: Family
+    span: Span
+
+
+@dataclass(frozen=True, eq=False)
 class Stage:
     """An expression with a name: the unit that plans and progress speak of."""
 
@@ -174,7 +201,9 @@ class Stage:
     span: Span
 
 
-BoundExpr: TypeAlias = Source | Merge | Sliced | Stack | Choice | Stage
+GateKind: TypeAlias = Literal["random", "uniform", "hidden", "hidden_avg", "cheap_embed"]
+
+BoundExpr: TypeAlias = Source | Merge | Sliced | Stack | Choice | Mixture | Stage
 """A model or a delta. Delta arithmetic and `cast` are merges of the methods in `ops.arithmetic`."""
 
 # Recipes ----------------------------------------------------------------------------------------
@@ -197,6 +226,40 @@ class Settings:
 
 
 @dataclass(frozen=True, eq=False)
+class TokenSource:
+    """What gives a token its row: a source's row for it, or for another token there.
+
+    source: None for a row of zeros. token, number: which token there, where it is another.
+    force: those that have a row of their own get this one too.
+    """
+
+    source: Source | None
+    token: str | None
+    number: int | None
+    force: bool
+    span: Span
+
+
+@dataclass(frozen=True, eq=False)
+class TokenizerSetting:
+    """An output's `tokenizer`: like another one's, or made of all; pad_to: a multiple of rows."""
+
+    like: Source | Literal["union", "base"]
+    pad_to: int | None
+    tokens: Mapping[str, TokenSource]
+    span: Span
+
+
+@dataclass(frozen=True)
+class TemplateSetting:
+    """An output's `chat_template`: a name, a path from `folder`, or Jinja text."""
+
+    asked: str
+    folder: Path
+    span: Span
+
+
+@dataclass(frozen=True, eq=False)
 class Output:
     """A `save`: path is absolute; dtype None means the inputs' promoted dtype, ByName one's name
     by tensor.
@@ -210,6 +273,8 @@ class Output:
     dtype: DType | ByName | None
     shard_bytes: int
     license: str | None
+    tokenizer: TokenizerSetting | None
+    template: TemplateSetting | None
     span: Span
     config: BoundExpr | None = None
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
 
 from ...checkpoints.renames import RenameRule
 from ...grammar import for_language, is_yaml, syntax
@@ -14,23 +13,12 @@ from ...ops.method import Method, find_method, method_names
 from ...ops.parameters import Parameter
 from .bound import BoundExpr, Merge, MergeInput, Stack
 from .call_checks import check_base, check_count
+from .mixtures import bind_mixture
 from .parameter_values import ParameterBinder, Parameters
-from .terms import ExprKind, Resolved, Term, Unknown, is_value
+from .terms import Evaluator, ExprKind, Resolved, Term, Unknown, is_value
 
-_SPECIAL = ("stack", "cast", "lora", "rename")
+_SPECIAL = ("stack", "cast", "lora", "rename", "moe")
 _LORA_SCALE = Parameter("scale", "number", True, 1.0)
-
-
-class Evaluator(Protocol):
-    """What blocks ask of expressions."""
-
-    def evaluate(self, node: syntax.ExprSyntax, words: Collection[str] = ()) -> Resolved: ...
-    def expect(self, node: syntax.ExprSyntax, kinds: tuple[ExprKind, ...], what: str) -> Term: ...
-    def expression(self, term: Term) -> BoundExpr | None: ...
-    def adapter(self, node: syntax.ExprSyntax) -> BoundExpr | None: ...
-    def renamed(
-        self, node: syntax.ExprSyntax, rules: tuple[RenameRule, ...], span: Span
-    ) -> BoundExpr | None: ...
 
 
 class Blocks:
@@ -60,6 +48,8 @@ class Blocks:
                 return self._cast(block)
             case "lora":
                 return self._lora(block)
+            case "moe":
+                return bind_mixture(block, self._evaluator, self._problems)
             case "rename":
                 return self._rename(block)
         if (method := find_method(block.name)) is not None:

@@ -14,7 +14,9 @@ from ...checkpoints.layers import Layers, LayerStack
 from ...grammar import for_language
 from ...grammar.diagnostics import Diagnostics
 from ...ops.delta_arithmetic import combination
-from .bound import BoundExpr, Choice, Merge, Output, Sliced, Source, Stack, Stage
+from .bound import BoundExpr, Choice, Merge, Mixture, Output, Sliced, Source, Stack, Stage
+
+_WITH_BIAS = tuple(f"self_attn.{part}_proj.weight" for part in "qkv")
 
 
 class Structures:
@@ -57,6 +59,8 @@ class Structures:
                 return self._stacked_names(expr)
             case Choice():
                 return _union([self.names(value) for _, value in expr.arms])
+            case Mixture():
+                return self._mixture_names(expr)
 
     def _find_layers(self, expr: BoundExpr) -> Layers:
         match expr:
@@ -68,6 +72,8 @@ class Structures:
                 return self._merged_layers(expr)
             case Choice():
                 return self.layers(expr.arms[0][1])
+            case Mixture():
+                return self.layers(expr.base)
             case Sliced():
                 start, stop = self.bounds(expr)
                 return _with_count(self.layers(expr.value), stop - start)
@@ -181,6 +187,26 @@ class Structures:
             offset += layers.count
         return found | dict.fromkeys(trailing)
 
+    def _mixture_names(self, expr: Mixture) -> dict[str, None]:
+        """The base's, every tensor of an MLP as one of each expert, a layer's gates at its end."""
+        layers, family = self.layers(expr.base), expr.family
+        shared, names = expr.shared is not None, self.names(expr.base)
+        found: dict[str, None] = {}
+        for name in names:
+            place = layers.locate(name)
+            if place is None:
+                found[name] = None
+                continue
+            stem = name.removesuffix(place.suffix)
+            for suffix in family.suffixes(place.suffix, len(expr.experts), shared):
+                found[stem + suffix] = None
+            if family.wants_bias and place.suffix in _WITH_BIAS:
+                found[stem + place.suffix.replace(".weight", ".bias")] = None
+        for layer in range(layers.count):
+            stem = f"{layers.stacks[0].prefix}{layer}."
+            found |= dict.fromkeys(stem + gate for gate in family.gates(shared))
+        return found
+
     def depth(self, expr: BoundExpr, name: str) -> int | None:
         """How many layers there are where a tensor is one of a layer's; None where it isn't."""
         layers = self.layers(expr)
@@ -250,6 +276,8 @@ def first_source(expr: BoundExpr) -> Source:
                 expr = expr.parts[0]
             case Choice():
                 expr = expr.arms[0][1]
+            case Mixture():
+                expr = expr.base
     return expr
 
 
@@ -260,7 +288,7 @@ def config_source(output: Output) -> Source:
 
 def is_delta(expr: BoundExpr) -> bool:
     """Whether an expression is of the kind `delta`: its first operand tells where it's a merge."""
-    while not isinstance(expr, Source | Stack):
+    while not isinstance(expr, Source | Stack | Mixture):
         match expr:
             case Stage() | Sliced():
                 expr = expr.value
@@ -317,6 +345,10 @@ def children(expr: BoundExpr) -> Sequence[BoundExpr]:
             return expr.parts
         case Choice():
             return [value for _, value in expr.arms]
+        case Mixture():
+            shared = [] if expr.shared is None else [expr.shared]
+            gates = [expr.gate] if isinstance(expr.gate, Source) else []
+            return [expr.base, *(expert.value for expert in (*expr.experts, *shared)), *gates]
 
 
 def _union(parts: Iterable[dict[str, None]]) -> dict[str, None]:

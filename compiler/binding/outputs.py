@@ -11,18 +11,18 @@ from ...grammar import syntax
 from ...grammar.diagnostics import Diagnostics, Label, Span, did_you_mean
 from ...ops.dtypes import DType
 from ...ops.parameters import REQUIRED, Parameter
-from .bound import BoundExpr, ByName, Output
+from .bound import BoundExpr, ByName, Mixture, Output, Stage, TemplateSetting, TokenizerSetting
 from .expressions import Expressions
+from .model_structure import children
 from .parameter_values import setting_of
-from .recipe_settings import FLOATS, float_type, whole_number
+from .recipe_settings import FLOATS, float_type
 from .terms import Unknown, describe
+from .tokenizer_settings import TokenizerBinder
 
 DEFAULT_SHARD_BYTES = 5_000_000_000
 DEFAULT_PATH = "merged"
 _SETTINGS = ("dtype", "shard", "config", "tokenizer", "chat_template", "license")
 _DTYPE = Parameter("dtype", "choice", False, REQUIRED, choices=FLOATS)
-_TOKENIZER_WORDS = ("union", "base")
-_TOKEN_BLOCKS = ("token", "force")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class _Asked:
     dtype: DType | ByName | None = None
     shard_bytes: int = DEFAULT_SHARD_BYTES
     license: str | None = None
+    tokenizer: TokenizerSetting | None = None
+    template: TemplateSetting | None = None
     config: BoundExpr | None = None
 
 
@@ -47,7 +49,7 @@ class Outputs:
         """Add an output.
 
         Reports E0204 (not a model), E0208 (not supported yet), E0210 (an unknown setting), E0211 (a
-        value that it refuses), E0401 and E0402 (tokenizers and chat templates, not supported yet).
+        value that it refuses), and what TokenizerBinder reports.
         """
         value = expressions.expression(
             expressions.expect(statement.value, ("model",), "what is saved")
@@ -74,11 +76,35 @@ class Outputs:
         for value, path, asked, span in self._found:
             place = self._place(folder, path, out)
             if value is not None:
+                self._refuse_inner_mixtures(value)
                 dtype = asked.dtype or default_dtype
-                shard, license_, config = asked.shard_bytes, asked.license, asked.config
-                outputs.append(Output(value, place, dtype, shard, license_, span, config))
+                outputs.append(
+                    Output(
+                        value,
+                        place,
+                        dtype,
+                        asked.shard_bytes,
+                        asked.license,
+                        asked.tokenizer,
+                        asked.template,
+                        span,
+                        asked.config,
+                    )
+                )
         self._check_collisions(outputs)
         return tuple(outputs)
+
+    def _refuse_inner_mixtures(self, value: BoundExpr) -> None:
+        """Only what is saved can be a mixture."""
+        inner = value.value if isinstance(value, Stage) else value
+        pending = [*children(inner)]
+        while pending:
+            part = pending.pop()
+            if isinstance(part, Mixture):
+                message = "a mixture of experts can only be saved, not merged or sliced"
+                self._problems.report("E0342", message, part.span)
+                return
+            pending.extend(children(part))
 
     def _place(self, folder: Path, path: str | None, out: str | None) -> Path:
         if out is not None and len(self) == 1:
@@ -133,6 +159,7 @@ class _SettingsReader:
     def __init__(self, expressions: Expressions, problems: Diagnostics):
         self._expressions = expressions
         self._problems = problems
+        self._tokenizers = TokenizerBinder(expressions, problems)
 
     def read(self, settings: Sequence[syntax.Setting]) -> _Asked:
         asked = _Asked()
@@ -148,15 +175,10 @@ class _SettingsReader:
                 case "license":
                     asked = replace(asked, license=self._string("license", value))
                 case "tokenizer":
-                    self._tokenizer(value)
-                    message = "`tokenizer` is not supported yet"
-                    hint = "without it the output has the tokenizer of its base model"
-                    self._problems.report("E0401", message, setting.span, hint=hint)
+                    found_tokenizer = self._tokenizers.tokenizer(value)
+                    asked = replace(asked, tokenizer=found_tokenizer)
                 case "chat_template":
-                    if not isinstance(value, syntax.Name):  # a bare word is a template's name
-                        self._string("chat_template", value)
-                    message = "`chat_template` is not supported yet"
-                    self._problems.report("E0402", message, setting.span)
+                    asked = replace(asked, template=self._template(value))
                 case _:
                     self._report_unknown("save", setting, _SETTINGS)
         return asked
@@ -191,38 +213,11 @@ class _SettingsReader:
             self._problems.report("E0211", message, node.span)
         return None
 
-    def _tokenizer(self, node: syntax.ExprSyntax) -> None:
-        """A model, `union`, `base`, or `union { … }`."""
-        if not (isinstance(node, syntax.Block) and node.name == "union"):
-            self._tokenizer_source(node)
-            return
-        for row in node.rows:
-            message = "`union` has settings only, no sources"
-            hint = 'write `"<|token|>" = model`'
-            self._problems.report("E0217", message, row.span, hint=hint)
-        for setting in node.settings:
-            if setting.quoted:
-                self._token_source(setting.value)
-            elif setting.name == "pad_to":
-                value = self._expressions.evaluate(setting.value)
-                whole_number("pad_to", value, setting.value.span, self._problems, least=1)
-            elif setting.name == "source":
-                self._tokenizer_source(setting.value)
-            else:
-                self._report_unknown("union", setting, ("pad_to", "source"))
-
-    def _tokenizer_source(self, node: syntax.ExprSyntax) -> None:
-        word = node.value if isinstance(node, syntax.Name) else None
-        if word not in _TOKENIZER_WORDS or word in self._expressions.scope:
-            self._expressions.expect(node, ("model",), "a tokenizer's source")
-
-    def _token_source(self, node: syntax.ExprSyntax) -> None:
-        """Where a token's embedding comes from: a model, `zero`, or a token of another name."""
-        if isinstance(node, syntax.Block) and node.name in _TOKEN_BLOCKS:
-            for row in node.rows:
-                self._token_source(row.value)
-        elif not (isinstance(node, syntax.Name) and node.value == "zero"):
-            self._expressions.expect(node, ("model",), "a token's source")
+    def _template(self, node: syntax.ExprSyntax) -> TemplateSetting | None:
+        """A bare word is a template's name; a string a path, or the template itself."""
+        asked = node.value if isinstance(node, syntax.Name) else self._string("chat_template", node)
+        folder = Path(node.span.source.name).parent
+        return None if asked is None else TemplateSetting(asked, folder, node.span)
 
     def _report_unknown(self, where: str, setting: syntax.Setting, known: tuple[str, ...]) -> None:
         listed = ", ".join(f"`{name}`" for name in known)

@@ -7,10 +7,11 @@ is reported once and binding goes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeGuard
 
+from ...checkpoints.renames import RenameRule
 from ...grammar import syntax
 from ...grammar.diagnostics import Span
 from .bound import BoundExpr
@@ -120,3 +121,15 @@ def resolved(node: syntax.ExprSyntax) -> TermValue:
 
 def is_value(thing: object) -> TypeGuard[TermValue]:
     return isinstance(thing, TermValue)
+
+
+class Evaluator(Protocol):
+    """What blocks ask of the expressions around them."""
+
+    def evaluate(self, node: syntax.ExprSyntax, words: Collection[str] = ()) -> Resolved: ...
+    def expect(self, node: syntax.ExprSyntax, kinds: tuple[ExprKind, ...], what: str) -> Term: ...
+    def expression(self, term: Term) -> BoundExpr | None: ...
+    def adapter(self, node: syntax.ExprSyntax) -> BoundExpr | None: ...
+    def renamed(
+        self, node: syntax.ExprSyntax, rules: tuple[RenameRule, ...], span: Span
+    ) -> BoundExpr | None: ...

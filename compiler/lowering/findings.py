@@ -12,7 +12,7 @@ from ...checkpoints.adapters.adapter import Adapter
 from ...checkpoints.renames import proposed_rename
 from ...grammar import for_language, is_yaml
 from ...grammar.diagnostics import Diagnostics, Span, nearest
-from ..binding.bound import BoundExpr, ByName, Choice, Matcher, Merge, Source, Stage
+from ..binding.bound import BoundExpr, ByName, Choice, Matcher, Merge, Mixture, Source, Stage
 from ..binding.model_structure import sources_of
 
 _LISTED = 6
@@ -27,9 +27,11 @@ class Findings:
         self._unadapted: dict[Source, list[str]] = defaultdict(list)
         self._replacing: dict[Source, None] = {}
         self._shapes: dict[Merge, list[str]] = defaultdict(list)
+        self._vocabularies: dict[Span, list[int]] = {}
         self._differing: dict[Merge, list[str]] = defaultdict(list)
         self._uncovered: dict[tuple[Span, str], list[str]] = defaultdict(list)
         self._chosen: dict[Choice, dict[str, int | None]] = {}
+        self._gateless: dict[Mixture, list[str]] = defaultdict(list)
         self._tried: dict[ByName, dict[str, int | None]] = {}
 
     def missing(self, merge: Merge, name: str, lacking: Sequence[BoundExpr]) -> None:
@@ -53,9 +55,17 @@ class Findings:
         distinct = " and ".join(str(list(shape)) for shape in dict.fromkeys(shapes))
         self._shapes[merge].append(f"{name}: {distinct}")
 
+    def vocabularies(self, span: Span, sizes: Sequence[int]) -> None:
+        """Embeddings or heads have different numbers of rows."""
+        self._vocabularies.setdefault(span, sorted(set(sizes)))
+
     def differing(self, merge: Merge, name: str) -> None:
         """Tensors that aren't of a float type differ, so that none of them can stand for all."""
         self._differing[merge].append(name)
+
+    def gateless(self, mixture: Mixture, name: str) -> None:
+        """A file of gates has none of this name."""
+        self._gateless[mixture].append(name)
 
     def uncovered(self, span: Span, what: str, name: str) -> None:
         """No arm of a `match` covers a tensor."""
@@ -109,6 +119,20 @@ class Findings:
                 notes=tuple(_listed(lines)),
                 hint="merged models need one architecture and one vocabulary",
             )
+        for place, sizes in self._vocabularies.items():
+            counted = " and ".join(f"{size:,}" for size in sizes)
+            problems.report(
+                "E0405",
+                f"the vocabularies of this merge differ: {counted} tokens",
+                place,
+                hint=for_language(
+                    place,
+                    "`tokenizer = union` in the `save` keeps all tokens, `tokenizer = base` the "
+                    "base's; `--truncate-embeddings` cuts all to the smallest",
+                    "`tokenizer_source: union` keeps all tokens, `tokenizer_source: base` the "
+                    "base's; `--truncate-embeddings` cuts all to the smallest",
+                ),
+            )
         for merge, names in self._differing.items():
             problems.report(
                 "E0319",
@@ -116,6 +140,14 @@ class Findings:
                 merge.span,
                 notes=tuple(_listed(names)),
                 hint="only tensors of floats can be merged; others must be the same",
+            )
+        for mixture, names in self._gateless.items():
+            problems.report(
+                "E0341",
+                f"the file of gates lacks {_count(names)}",
+                mixture.span,
+                notes=tuple(_listed(names)),
+                hint="its tensors have the names that they have in the mixture",
             )
         for (span, what), names in self._uncovered.items():
             problems.report(

@@ -10,56 +10,63 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ...checkpoints.adapters.adapter import Adapter
-from ...checkpoints.tied_head import tied_embedding
+from ...checkpoints.vocabularies.vocabulary_tensors import has_token_rows
 from ...grammar.diagnostics import Diagnostic, Diagnostics
 from ...ops.dtypes import BY_NAME, DType
 from ...ops.method import Call
-from ...ops.parameters import Value
 from ..binding.bound import (
     Bound,
     BoundExpr,
     ByName,
     Choice,
-    Gradient,
     Merge,
+    Mixture,
     Output,
-    Setting,
     Sliced,
     Source,
     Stack,
     Stage,
-    Uncovered,
     evaluate,
 )
 from ..binding.model_structure import Structures, added_adapter, is_delta, is_sparse
 from ..graph.graph import Graph, Invocation, Invoke, Load, TensorType, tensor_type
 from .findings import Findings
+from .mixture_tensors import Mixtures
+from .output_vocabularies import OutputVocabularies, OutputVocabulary, stored_tensor
+from .parameter_lookup import TensorPlace, parameters
 from .random_streams import Streams
 from .result_types import Variation, result_type, variation
-
-_MISSING: Any = object()
 
 
 @dataclass
 class Lowered:
-    """A graph, and the pairs of non-float tensors whose content must turn out to be the same."""
+    """A graph, and the pairs of non-float tensors whose content must turn out to be the same.
+
+    vocabularies: each output's; None where it isn't known.
+    """
 
     graph: Graph
     equalities: list[tuple[Load, Load]]
     structures: Structures
     warnings: Sequence[Diagnostic]
+    vocabularies: tuple[OutputVocabulary | None, ...]
 
 
-def lower(bound: Bound, problems: Diagnostics) -> Lowered:
-    """The graph of a recipe; problems are collected, errors among them make the graph unusable."""
+def lower(bound: Bound, problems: Diagnostics, truncate: bool = False) -> Lowered:
+    """The graph of a recipe; problems are collected, errors among them make the graph unusable.
+
+    truncate: cut embeddings of different sizes to the smallest, where the recipe has no tokenizer.
+    """
+    finder = OutputVocabularies(truncate, problems)
+    vocabularies = tuple(finder.of(output) for output in bound.outputs)
     lowering = _Lowering(bound, problems)
-    for number, output in enumerate(bound.outputs):
-        lowering.output(number, output)
+    for number, (output, vocabulary) in enumerate(zip(bound.outputs, vocabularies, strict=True)):
+        lowering.output(number, output, vocabulary)
     lowering.findings.report(problems)
-    return Lowered(lowering.graph, lowering.equalities, lowering.structures, problems.warnings)
+    graph, equalities = lowering.graph, lowering.equalities
+    return Lowered(graph, equalities, lowering.structures, problems.warnings, vocabularies)
 
 
 @dataclass
@@ -73,14 +80,21 @@ class _Lowering:
         self.structures = Structures(self.problems)
         self.findings = Findings()
         self._stage = ""
-        self._stages: dict[tuple[Stage, str], int | None] = {}
+        self._mixtures = Mixtures(
+            self.graph, self.structures, self.findings, self.bound.settings.seed, self.tensor
+        )
+        self._vocabulary: OutputVocabulary | None = None
+        self._rounds = False  # whether what is made for an output gets its dtype when it's written
+        self._stages: dict[tuple[Stage, str, OutputVocabulary | None], int | None] = {}
         self._variation: dict[Merge, Variation] = {}
         self._invocations: dict[tuple[Merge, float], Invocation] = {}
         self._streams = Streams(self.bound.settings.seed)
         self._pools: dict[tuple[Merge, int], int] = {}
 
-    def output(self, number: int, output: Output) -> None:
+    def output(self, number: int, output: Output, vocabulary: OutputVocabulary | None) -> None:
+        self._vocabulary, self._rounds = vocabulary, output.dtype is not None
         origin = self.graph.origin("", output.span)
+        rows: dict[int, None] = {}
         for name in self.structures.names(output.value):
             value = self.tensor(output.value, name, name)
             if value is None:
@@ -90,6 +104,10 @@ class _Lowering:
             if dtype.is_float:
                 dtype = self._saved_as(output, name) or dtype
             self.graph.write(number, name, value, dtype, origin)
+            if has_token_rows(name, kind.shape, kind.shape[0] if kind.shape else None):
+                rows[kind.shape[0]] = None
+        if len(rows) > 1 and isinstance(output.value, Stack):
+            self.findings.vocabularies(output.span, list(rows))
 
     def _saved_as(self, output: Output, name: str) -> DType | None:
         """The dtype that a `save` asks for a tensor."""
@@ -127,17 +145,23 @@ class _Lowering:
                         return self.tensor(value, name, outer)
                 self.findings.uncovered(expr.span, "a model", outer)
                 return None
+            case Mixture():
+                origin = self.graph.origin(self._stage, expr.span)
+                return self._mixtures.tensor(expr, name, origin, self._rounds)
 
     def _load(self, source: Source, name: str) -> int | None:
         """A checkpoint's tensor, a tied head among them."""
-        checkpoint = source.checkpoint
-        tensor = checkpoint.tensors.get(name) or tied_embedding(checkpoint, name)
-        if tensor is None:
+        checkpoint, known = source.checkpoint, self._vocabulary
+        find = stored_tensor if known is None else known.tensor
+        if (tensor := find(checkpoint, name)) is None:
             return None
         return self.graph.load(checkpoint, tensor, self.graph.origin(self._stage, source.span))
 
     def _stage_tensor(self, stage: Stage, name: str) -> int | None:
-        key = (stage, name)
+        vocabulary = self._vocabulary
+        if vocabulary is not None and name not in vocabulary.changed:
+            vocabulary = None  # the tensor is the same for all outputs
+        key = (stage, name, vocabulary)
         if key not in self._stages:
             around, self._stage = self._stage, stage.name
             self._stages[key] = self.tensor(stage.value, name, name)
@@ -187,7 +211,7 @@ class _Lowering:
         types = [self.graph.nodes[node].type for node in present]
         alike = types.count(types[0]) == len(types)
         if not alike and any(kind.shape != types[0].shape for kind in types):
-            self.findings.shapes(merge, name, [kind.shape for kind in types])
+            self._shapes_differ(merge, name, [kind.shape for kind in types])
             return standing
         if not types[0].dtype.is_float or not (alike or all(t.dtype.is_float for t in types)):
             return self._unmergeable(merge, name, present, standing)
@@ -195,6 +219,13 @@ class _Lowering:
         if beside is None:
             return None if self.bound.settings.missing == "skip" else standing
         return self._invoke(merge, name, outer, present, types, beside)
+
+    def _shapes_differ(self, merge: Merge, name: str, shapes: list[tuple[int, ...]]) -> None:
+        rest = {shape[1:] for shape in shapes}
+        if len(rest) == 1 and all(has_token_rows(name, s, s[0] if s else None) for s in shapes):
+            self.findings.vocabularies(merge.span, [shape[0] for shape in shapes])
+        else:
+            self.findings.shapes(merge, name, shapes)
 
     def _adapted(self, merge: Merge, source: Source, name: str, outer: str) -> int | None:
         """A model's tensor with an adapter's delta added, replaced by it, or unchanged."""
@@ -332,7 +363,9 @@ class _Lowering:
             pools = self._pools_of(merge, invocation)
             kind = result_type(merge, invocation.settings, types)
             return self.graph.invoke(Invoke(invocation, keys, pools), tuple(inputs), kind, origin)
-        evaluated = self._parameters(merge, name, outer, position)
+        inner = [self._inner(row.value, name) or name for row in merge.rows]
+        place = TensorPlace(name, outer, position)
+        evaluated = parameters(merge, inner, place, self.structures, self.findings)
         if evaluated is None:
             return inputs[0]
         columns, settings = evaluated
@@ -362,50 +395,3 @@ class _Lowering:
         if merge not in self._variation:
             self._variation[merge] = variation(merge)
         return self._variation[merge]
-
-    def _parameters(
-        self, merge: Merge, name: str, outer: str, position: float
-    ) -> tuple[tuple[dict[str, Value], ...], dict[str, Value]] | None:
-        """Every parameter's value for one tensor, or None where one has none."""
-        columns: list[dict[str, Value]] = []
-        complete = True
-        for number, row in enumerate(merge.rows):
-            inner = self._inner(row.value, name)
-            values: dict[str, Value] = {}
-            for key, setting in row.columns.items():
-                found: Any = setting
-                if isinstance(setting, (ByName, Gradient)):
-                    found = self._value(merge, (number, key), setting, inner or name, position)
-                    complete = complete and found is not _MISSING
-                values[key] = found
-            columns.append(values)
-        settings: dict[str, Value] = {}
-        for key, setting in merge.settings.items():
-            found = setting
-            if isinstance(setting, (ByName, Gradient)):
-                found = self._value(merge, key, setting, outer, position)
-                complete = complete and found is not _MISSING
-            settings[key] = found
-        if merge.method.position is not None:
-            settings[merge.method.position.name] = position
-        return (tuple(columns), settings) if complete else None
-
-    def _value(
-        self,
-        merge: Merge,
-        key: str | tuple[int, str],
-        setting: Setting,
-        name: str,
-        position: float,
-    ) -> Any:
-        depth = None
-        if isinstance(setting, ByName):
-            depth = self.structures.depth(merge, name) if setting.needs_depth else None
-            self.findings.tried(setting, name, depth)
-        try:
-            return evaluate(setting, name, position, depth)
-        except Uncovered:
-            label = key if isinstance(key, str) else key[1]
-            span = merge.spans.get(key, setting.span if isinstance(setting, ByName) else merge.span)
-            self.findings.uncovered(span, label, name)
-            return _MISSING

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...ops.random_bits import stream_key
-from ..binding.bound import BoundExpr, Choice, Merge, Sliced, Source, Stack, Stage
-from ..binding.model_structure import merge_inputs
+from ..binding.bound import BoundExpr, Choice, Merge, Mixture, Sliced, Source, Stack, Stage
+from ..binding.model_structure import children, merge_inputs
 
 
 class Streams:
@@ -55,3 +55,5 @@ class Streams:
                 return stream_key("stack", *(self._digest(part) for part in expr.parts))
             case Choice():
                 return stream_key("match", *(self._digest(value) for _, value in expr.arms))
+            case Mixture():
+                return stream_key("mixture", *(self._digest(part) for part in children(expr)))

@@ -7,11 +7,12 @@ from math import prod
 from typing import Any, TypeAlias
 
 from ...checkpoints.checkpoint import Checkpoint
-from ...checkpoints.config_edits import LayerSource, config_text, edit_config
+from ...checkpoints.config_edits import LayerSource, edit_config
 from ...checkpoints.layers import is_head
-from ...checkpoints.tied_head import TOKEN_EMBEDDINGS
+from ...checkpoints.mixtures.families import mixture_config
+from ...checkpoints.vocabularies.vocabulary_tensors import is_embedding
 from ...ops.dtypes import DType
-from ..binding.bound import BoundExpr, Choice, Merge, Sliced, Source, Stack, Stage
+from ..binding.bound import BoundExpr, Choice, Merge, Mixture, Sliced, Source, Stack, Stage
 from ..binding.model_structure import Structures, merge_inputs
 
 WrittenTensor: TypeAlias = tuple[str, DType, tuple[int, ...]]
@@ -23,8 +24,8 @@ def output_config(
     structures: Structures,
     tensors: Sequence[WrittenTensor],
     base: Checkpoint,
-) -> str:
-    """Text of config.json of an output with these tensors.
+) -> dict[str, Any]:
+    """The config of an output with these tensors.
 
     base: the checkpoint, with a config, whose small files go with the output.
     """
@@ -36,7 +37,11 @@ def output_config(
         vocab_size=_vocab_size(tensors),
         has_head=has_head,
     )
-    return config_text(config)
+    mixture = value.value if isinstance(value, Stage) else value
+    if isinstance(mixture, Mixture):
+        shared = mixture.shared is not None
+        return mixture_config(config, mixture.family, len(mixture.experts), mixture.top_k, shared)
+    return config
 
 
 def layer_sources(expr: BoundExpr, structures: Structures) -> list[LayerSource] | None:
@@ -50,6 +55,8 @@ def layer_sources(expr: BoundExpr, structures: Structures) -> list[LayerSource] 
             return layer_sources(merge_inputs(expr)[0], structures)
         case Choice():
             return layer_sources(expr.arms[0][1], structures)
+        case Mixture():
+            return layer_sources(expr.base, structures)
         case Sliced():
             start, stop = structures.bounds(expr)
             return _layers(expr.value, structures)[start:stop]
@@ -76,11 +83,7 @@ def _dtype(tensors: Sequence[WrittenTensor]) -> DType | None:
 
 def _vocab_size(tensors: Sequence[WrittenTensor]) -> int | None:
     """Rows of the token embedding, if exactly one tensor is one."""
-    found = {
-        shape[0]
-        for name, _, shape in tensors
-        if name.endswith(TOKEN_EMBEDDINGS) and len(shape) == 2
-    }
+    found = {shape[0] for name, _, shape in tensors if is_embedding(name, shape)}
     return found.pop() if len(found) == 1 else None
 
 

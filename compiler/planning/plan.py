@@ -33,6 +33,7 @@ from .parts import component_digest, find_parts, work_digest
 from .plan_outputs import plan_outputs
 from .planned_output import PlannedOutput
 from .strategies import Strategy, StrategyFinder
+from .token_files import TokenFiles
 
 FIXED_BYTES = 110 * 2**20
 """What the process holds before any buffer: the interpreter, numpy, LLVM."""
@@ -68,6 +69,7 @@ class Request:
     optimise: int
     yaml: YamlOptions
     stream: bool = False
+    truncate_embeddings: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,6 +273,7 @@ def make_plan(
     source: SourceText,
     bound: Bound,
     lowered: Lowered,
+    tokens: Sequence[TokenFiles],
     optimised: Graph,
     found: Sequence[Component],
     warnings: Sequence[Diagnostic],
@@ -298,6 +301,7 @@ def make_plan(
             optimised,
             found,
             source,
+            tokens,
             {"set": dict(request.overrides), "optimise": request.optimise},
         ),
         sources=bound.sources,

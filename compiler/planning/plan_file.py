@@ -55,6 +55,7 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "memory": plan.limit,
             "threads": plan.threads,
             "optimise": request.optimise,
+            "truncate_embeddings": request.truncate_embeddings,
             "yaml": asdict(request.yaml),
             "stream": request.stream,
         },
@@ -184,6 +185,7 @@ def _recompiled(document: dict[str, Any], path: Path) -> Plan:
         threads=options["threads"],
         memory=options["memory"],
         optimise_level=options["optimise"],
+        truncate_embeddings=options.get("truncate_embeddings", False),
         yaml=YamlOptions(**options["yaml"]),
         hub=Hub(streams=options["stream"]),
     )

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from ... import __version__
 from ...checkpoints.catalog import asked_revision
 from ...checkpoints.checkpoint import Checkpoint
+from ...checkpoints.config_edits import config_text
 from ...checkpoints.shard_layout import Layout, layout_of
-from ...checkpoints.small_files import readable_sidecars
+from ...checkpoints.small_files import is_of_tokenizer, readable_sidecars
 from ...grammar.diagnostics import CheckpointError, SourceText
 from ...ops.dtypes import DType
 from ..binding.bound import Bound, ByName, Output, Source
@@ -28,6 +30,7 @@ from ..sweeps.components import Component
 from .output_config import WrittenTensor, output_config
 from .parts import cut_shards
 from .planned_output import CopiedFile, NewFile, PlannedOutput, SmallFile
+from .token_files import TokenFiles
 
 FORMAT_VERSION = 2
 """1 listed only the shards among `files`, and neither `set` nor imports nor paths."""
@@ -39,11 +42,13 @@ def plan_outputs(
     graph: Graph,
     components: Sequence[Component],
     recipe: SourceText,
+    tokens: Sequence[TokenFiles],
     settings: dict[str, Any],
 ) -> tuple[PlannedOutput, ...]:
     """Every output of a recipe of which these are the optimised graph and its components.
 
-    settings: what else the recipe was compiled with and its manifests note.
+    tokens: each output's tokenizer. settings: what else the recipe was compiled with and its
+    manifests note.
     Errors: CheckpointError E0612 (a config that can't be written), RunError E0603 (a small file
     that can't be read), E0611 (one that leads out of its checkpoint).
     """
@@ -54,8 +59,8 @@ def plan_outputs(
     facts = _recipe_facts(bound, recipe) | settings
     cuts = cut_shards(components, tensors, [output.shard_bytes for output in bound.outputs])
     return tuple(
-        _planned(output, structures, found, layout_of(cut), facts)
-        for output, found, cut in zip(bound.outputs, tensors, cuts, strict=True)
+        _planned(output, structures, found, layout_of(cut), own, facts)
+        for output, found, cut, own in zip(bound.outputs, tensors, cuts, tokens, strict=True)
     )
 
 
@@ -64,6 +69,7 @@ def _planned(
     structures: Structures,
     tensors: list[WrittenTensor],
     layout: Layout,
+    tokens: TokenFiles,
     facts: dict[str, Any],
 ) -> PlannedOutput:
     return PlannedOutput(
@@ -71,13 +77,14 @@ def _planned(
         name=output_name(output),
         span=output.span,
         layout=layout,
-        files=tuple(_small_files(output, structures, tensors, layout)),
+        files=tuple(_small_files(output, structures, tensors, tokens, layout)),
         facts=facts
         | {
             "save": _save(output),
             "sources": [_source(source) for source in sources_of(output.value)],
             "tensors": len(layout.slots),
-        },
+        }
+        | _tokenizer(tokens),
     )
 
 
@@ -98,22 +105,34 @@ def _dtype_asked(dtype: DType | ByName | None) -> str | dict[str, Any] | None:
 
 
 def _small_files(
-    output: Output, structures: Structures, tensors: list[WrittenTensor], layout: Layout
+    output: Output,
+    structures: Structures,
+    tensors: list[WrittenTensor],
+    tokens: TokenFiles,
+    layout: Layout,
 ) -> Iterator[SmallFile]:
     """The shard index, config.json, and the base's tokenizer and other files."""
     base = config_source(output).checkpoint
     if layout.index is not None:
         yield NewFile("model.safetensors.index.json", layout.index.encode())
     if base.config:
-        yield _config(output, structures, tensors, base)
+        yield _config(output, structures, tensors, tokens, base)
+    yield from (NewFile(name, content) for name, content in tokens.files.items())
     for file in readable_sidecars(base):
-        yield CopiedFile(file.name, file)
+        replaced = tokens.files and is_of_tokenizer(file.name)
+        if not replaced and file.name not in tokens.files:
+            yield CopiedFile(file.name, file)
 
 
 def _config(
-    output: Output, structures: Structures, tensors: list[WrittenTensor], base: Checkpoint
+    output: Output,
+    structures: Structures,
+    tensors: list[WrittenTensor],
+    tokens: TokenFiles,
+    base: Checkpoint,
 ) -> NewFile:
-    text = output_config(output.value, structures, tensors, base)
+    config = output_config(output.value, structures, tensors, base)
+    text = config_text(tokens.config(config))
     try:
         return NewFile("config.json", text.encode())
     except UnicodeEncodeError as error:
@@ -147,6 +166,18 @@ def _recipe_facts(bound: Bound, recipe: SourceText) -> dict[str, Any]:
         },
         "seed": bound.settings.seed,
     }
+
+
+def _tokenizer(tokens: TokenFiles) -> dict[str, Any]:
+    """What reconciling tokenizers did, where it was asked for; whose rows by reference."""
+    counts = tokens.counts
+    if counts is None:
+        return {}
+    named = {
+        key: {tokens.references[number]: rows for number, rows in found.items()}
+        for key, found in (("donated", counts.donated), ("dropped", counts.dropped))
+    }
+    return {"tokenizer": {**asdict(counts), **named}}
 
 
 def _source(source: Source) -> dict[str, Any]:

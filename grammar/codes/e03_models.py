@@ -198,6 +198,24 @@ CODES = (
         'save stack { "a/one"[0:4] } to "./out"',
     ),
     Code(
+        "E0340",
+        "models that make no mixture of experts",
+        "Experts are dense models of one type, and each has what its gate is made from.",
+        "Choose models of one type; give each expert `prompts`, or `gate = random`.",
+    ),
+    Code(
+        "E0341",
+        "a file of gates lacks some",
+        "It must hold a gate for every layer, under the name that it has in the mixture.",
+        "Write the tensors that the message names.",
+    ),
+    Code(
+        "E0342",
+        "a mixture of experts inside of a merge",
+        "A mixture has tensors that no other model has.",
+        "Save it as it is; merge its experts before.",
+    ),
+    Code(
         "E0327",
         "not a model",
         "`mergec.merge` takes models as mappings of names to torch tensors.",

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from mergec.compiler.binding.bound import Bound, BoundExpr, Merge, Stage
-from mergec.grammar import RecipeError
 from mergec.ops.dtypes import bfloat16, float16, float32, float64
 
 BindText = Callable[..., Bound]
@@ -91,14 +90,19 @@ save merged to "./daredevil" {
         "./local/einstein weight=0.3 density=0.53, "
         "lambda=1.0, normalize=False, rescale=density)"
     )
-    unsupported = text.replace("LORA", ' + lora { "me/einstein-lora@v2" scale=0.8 }').replace(
-        "TOKENIZER",
-        'tokenizer = union { pad_to = 64, "<|im_start|>" = base }, chat_template = chatml',
+    supported = bind_text(
+        text.replace("LORA", "").replace(
+            "TOKENIZER",
+            'tokenizer = union { pad_to = 64, "<|im_start|>" = base }, chat_template = chatml',
+        )
     )
-    with pytest.raises(RecipeError) as caught:
-        bind_text(unsupported)
-    found = [(d.code, d.span.line if d.span else 0) for d in caught.value.diagnostics]
-    assert found == [("E0401", 11), ("E0402", 11)]
+    (output,) = supported.outputs
+    assert output.tokenizer is not None and output.template is not None
+    assert (output.tokenizer.like, output.tokenizer.pad_to) == ("union", 64)
+    given = output.tokenizer.tokens["<|im_start|>"]
+    assert given.source is not None
+    assert given.source.reference == "mistralai/Mistral-7B-v0.1"
+    assert output.template.asked == "chatml"
 
 
 def test_recipe_4_frankenmerge(bind_text: BindText, show: Show) -> None:

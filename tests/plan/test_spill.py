@@ -83,6 +83,8 @@ def test_a_kill_leaves_only_the_run_folder(mirror: Path, tmp_path: Path) -> None
     assert {path.name for path in partial.iterdir()} == {
         ".mergec",
         "model.safetensors",
+        "README.md",
+        "recipe.merge",
     }
     mergec.run(recipe, models=[mirror], memory=limit)
     assert {path.name for path in tmp_path.iterdir()} - {"home"} == {"one", "recipe.merge"}

@@ -192,6 +192,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._route("POST")
 
+    def do_PUT(self) -> None:
+        self._route("PUT")
+
     def log_message(self, format: str, *args: object) -> None:
         pass
 

@@ -15,6 +15,7 @@ from ...compiler.binding.bound import (
     BoundExpr,
     Choice,
     Merge,
+    Mixture,
     Setting,
     Sliced,
     Source,
@@ -207,6 +208,12 @@ def _inputs(expr: BoundExpr) -> Iterator[tuple[str, BoundExpr, str]]:
         case Source():
             if isinstance(expr, Stage):
                 yield "", value, ""
+        case Mixture():
+            yield "base", value.base, ""
+            for number, expert in enumerate(value.experts):
+                yield f"expert {number}", expert.value, ""
+            if value.shared is not None:
+                yield "shared", value.shared.value, ""
         case Sliced() | Stage():
             yield "", value, ""
 

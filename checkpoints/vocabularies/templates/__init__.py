@@ -1,0 +1,1 @@
+"""Chat templates that a recipe names: `NAME.jinja`."""

@@ -1,0 +1,1 @@
+"""A plan or an output -> what the world sees of it: its card, its lineage, its repository."""
