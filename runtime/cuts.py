@@ -130,8 +130,12 @@ class Search:
         bins: Sequence[int] | Any,
         guesses: Counts,
         kept: np.ndarray[Any, Any] | None = None,
+        inside: int = 0,
     ) -> None:
-        """Take in what a walk over all of the data has counted, and kept if all of it had room."""
+        """Take in what a walk over all of the data has counted, and kept if all of it had room.
+
+        inside: how many there were to keep.
+        """
         if self.settled:
             return
         assert self._wanted is not None
@@ -150,6 +154,10 @@ class Search:
         self._inside = None
         if query.shift == KEEP and kept is None:
             self._keeps = False  # there was no room: that isn't tried twice
+            if above_top < self._wanted <= above_top + inside:
+                self._low = max(self._low, query.low)
+            elif self._wanted > above_top + inside:
+                self._high, self._above = query.low - 1, above_top + inside
         elif query.shift == KEEP and above_top < self._wanted:
             assert kept is not None
             self._rank(query, kept, above_top)

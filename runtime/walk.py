@@ -177,7 +177,7 @@ class Walk:
                 bins = part.bins[0][number] if part.bins else ()
                 counts = fields.reshape(-1, 2).tolist()
                 kept = part.kept[number].all() if query.shift == KEEP else None
-                search.counted(query, bins, counts, kept)
+                search.counted(query, bins, counts, kept, int(totals[place + KEPT]))
                 if search.unranked:
                     equals = self._equals(part, number, place, search.cut, query)
                     read += self._rank(at, number, place, search, equals, buffers)

@@ -20,7 +20,7 @@ POOL_BIN_BITS = 16
 """A look counts magnitudes in 2 ** so many bins; one for a whole model's cut has more of them,
 so that fewer passes over the model find it."""
 
-LEAST_KEPT, KEPT_SHARE = 1 << 17, 48
+LEAST_KEPT, KEPT_SHARE = 1 << 18, 32
 """A look may keep so many magnitudes, or one in so many: what lies between the ranks that a sample
 brackets a cut with."""
 

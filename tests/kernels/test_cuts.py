@@ -58,8 +58,11 @@ def _found(
     walks = 0
     while not search.settled:
         query = search.query()
-        kept = _inside(patterns, query, walks < full)
-        search.counted(query, _bins(patterns, query, bin_bits), _counts(patterns, query), kept)
+        kept, inside = _inside(patterns, query, walks < full), 0
+        if query.shift == KEEP:
+            inside = int(((patterns >= query.low) & (patterns <= query.top)).sum())
+        bins, counts = _bins(patterns, query, bin_bits), _counts(patterns, query)
+        search.counted(query, bins, counts, kept, inside)
         walks += 1
         assert walks < 40
         if search.unranked:
