@@ -57,7 +57,7 @@ class Located(NamedTuple):
     hint: str | None = None
 
 
-@dataclass
+@dataclass(eq=False)
 class Catalog:
     """Finds and opens the checkpoints of one recipe, each once.
 

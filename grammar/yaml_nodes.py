@@ -171,10 +171,10 @@ class YamlReader:
         """Reports a key or a parameter that nobody knows; a warning where it may be."""
         self.problems.report("W0108" if self._lax else code, message, place, hint=hint)
 
-    def _all_fields(self, node: yaml.MappingNode, merged: set[int]) -> list[Field]:
+    def _all_fields(self, node: yaml.MappingNode, merged: set[yaml.MappingNode]) -> list[Field]:
         """The mapping's own fields, then those that `<<` merges into it and it lacks.
 
-        merged: ids of the nodes merged already: each counts once, however often it's named.
+        merged: the nodes merged already: each counts once, however often it's named.
         """
         own: dict[str, Field] = {}
         added: list[Field] = []
@@ -183,8 +183,8 @@ class YamlReader:
                 for target in value.value if isinstance(value, yaml.SequenceNode) else [value]:
                     if not isinstance(target, yaml.MappingNode):
                         self.complain(value, "`<<` takes a mapping")
-                    elif id(target) not in merged:
-                        merged.add(id(target))
+                    elif target not in merged:
+                        merged.add(target)
                         added += self._all_fields(target, merged)
             elif not isinstance(key, yaml.ScalarNode):
                 self.complain(key, "a key must be a plain word")

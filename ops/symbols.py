@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from .primitives import TABLE, Role, ValueKind
@@ -43,7 +44,8 @@ class Guard(NamedTuple):
         return self.compare(params[self.param], self.bound) is self.outcome
 
 
-class Trace(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Trace:
     """A method's primitives, every argument before its user, and the index of its result."""
 
     nodes: tuple[Instruction, ...]

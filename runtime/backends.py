@@ -33,18 +33,17 @@ class NativeBackend:
 
     def __init__(self) -> None:
         self.compiled = 0
-        # by identity; what is kept beside the kernel keeps its identity from being another's
-        self._known: dict[tuple[int, int], tuple[Callable[..., None], Program, Segment]] = {}
+        self._known: dict[tuple[Program, Segment], Callable[..., None]] = {}
 
     def kernel(self, program: Program, segment: Segment, loading: Loading) -> Callable[..., None]:
-        key = (id(program), id(segment))
+        key = (program, segment)
         if key not in self._known:
             kernel = mathematics(program, segment)
             compiles = not is_cached(kernel)
             self.compiled += compiles
             with loading(compiles):
-                self._known[key] = find_kernel(kernel), program, segment
-        return self._known[key][0]
+                self._known[key] = find_kernel(kernel)
+        return self._known[key]
 
 
 class TorchBackend:

@@ -38,10 +38,10 @@ class Fetched:
 def fetched(plan: Plan) -> Fetched | None:
     """None where everything is on this machine."""
     missing = [size for file in plan.source_files if (size := file.store.missing(file.name))]
-    tensors = {id(load.tensor): load.tensor for c in plan.components for load in c.loads}
+    tensors = {load.tensor for c in plan.components for load in c.loads}
     streamed = sum(
         tensor.cost
-        for tensor in tensors.values()
+        for tensor in tensors
         if any(file.store.is_streamed(file.name) for file in tensor.files)
     )
     if not missing and not streamed:

@@ -121,7 +121,7 @@ class Stages:
 
     def of(self, merge: Merge, stage: str, output: int) -> tuple[int, int, int, Sequence[Fate]]:
         """(tensors computed, folded, bytes computed, fates) of a merge where it stands."""
-        key = Key(id(merge.span), stage, -1 if stage else output)
+        key = Key(merge.span, stage, -1 if stage else output)
         after, nbytes = self._after.get(key, (0, 0))
         before, _ = self._before.get(key, (0, 0))
         return after, max(0, before - after), nbytes, self._fates.get(key, [])

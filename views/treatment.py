@@ -15,6 +15,7 @@ from ..compiler.planning.plan import Plan, needed_bytes
 from ..compiler.planning.strategies import Strategy
 from ..compiler.sweeps.components import Template
 from ..compiler.sweeps.opaque_calls import needs_whole
+from ..grammar.diagnostics import Span
 from ..quantities import binary_size, decimal_size
 
 How: TypeAlias = Literal["written", "fused", "held", "spilled", "recomputed", "whole"]
@@ -31,12 +32,12 @@ WORDS: dict[How, str] = {
 
 
 class Key(NamedTuple):
-    """Names a merge: the identity of its span, its stage, and without a stage its output.
+    """Names a merge: its span, its stage, and without a stage its output.
 
     A loop's turns share their spans, and tell themselves apart by stage or output.
     """
 
-    span: int
+    span: Span | None
     stage: str
     output: int
 
@@ -133,10 +134,10 @@ def fates(plan: Plan, keys: Sequence[Sequence[Key]] | None = None) -> dict[Key, 
 
 def node_keys(graph: Graph) -> list[Sequence[Key]]:
     """The keys of each node that calls a method: without a stage one for each output it is in."""
-    spans = [id(origin.span) for origin in graph.origins]
+    spans = [origin.span for origin in graph.origins]
     outputs: list[frozenset[int]] = [frozenset()] * len(graph.nodes)
     keys: list[Sequence[Key]] = [()] * len(graph.nodes)
-    known: dict[tuple[int, str, frozenset[int]], Sequence[Key]] = {}
+    known: dict[tuple[Span | None, str, frozenset[int]], Sequence[Key]] = {}
     for index in range(len(graph.nodes) - 1, -1, -1):
         node = graph.nodes[index]
         stage = graph.origins[node.origin].stage

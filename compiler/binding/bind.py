@@ -146,15 +146,15 @@ def _reachable(outputs: Sequence[Output]) -> tuple[dict[str, Checkpoint], tuple[
     """The sources that outputs read, in order of first use, and the stages, inputs first."""
     sources: dict[str, Checkpoint] = {}
     stages: list[Stage] = []
-    seen: set[int] = set()
+    seen: set[BoundExpr] = set()
     pending: list[tuple[BoundExpr, bool]] = [(output.value, False) for output in reversed(outputs)]
     while pending:
         value, inputs_done = pending.pop()
         if inputs_done and isinstance(value, Stage):
             stages.append(value)
-        if inputs_done or id(value) in seen:
+        if inputs_done or value in seen:
             continue
-        seen.add(id(value))
+        seen.add(value)
         if isinstance(value, Source):
             _add_source(sources, value)
         pending.append((value, True))

@@ -37,7 +37,7 @@ class References:
         self._main = main
         self._main_catalog = catalog
         self._catalogs = {os.path.abspath(catalog.recipe_folder): catalog}
-        self._sources: dict[tuple[int, str, bool, bool], Source | None] = {}
+        self._sources: dict[tuple[Catalog, str, bool, bool], Source | None] = {}
         self._renamed: dict[tuple[Source, tuple[RenameRule, ...]], Source | None] = {}
         self._problems = problems
 
@@ -53,7 +53,7 @@ class References:
             return None
         catalog = self._catalog_of(reference.span.source)
         prefer_path = is_yaml(reference.span.source)
-        key = (id(catalog), reference.value, prefer_path, adapter)
+        key = (catalog, reference.value, prefer_path, adapter)
         if key not in self._sources:
             self._sources[key] = self._open(catalog, reference, prefer_path, adapter)
         return self._sources[key]

@@ -167,7 +167,7 @@ class Graph:
     def load(self, checkpoint: Checkpoint, tensor: SourceTensor, origin: int) -> int:
         nodes = self.nodes
         index = len(nodes)
-        found = self._known.setdefault(id(tensor), index)
+        found = self._known.setdefault(tensor, index)
         if found == index:
             nodes.append(Node(Load(checkpoint, tensor), (), _loaded(checkpoint, tensor), origin))
         return found
@@ -213,7 +213,7 @@ class Graph:
 
     def origin(self, stage: str, span: Span | None) -> int:
         """The index of an origin."""
-        key = (stage, id(span))
+        key = (stage, span)
         index = self._known.get(key)
         if index is None:
             index = self._known[key] = len(self.origins)
@@ -236,7 +236,7 @@ def _key(node: Node) -> Any:
     """Equal for nodes that are the same work; None for a write."""
     op = node.op
     if isinstance(op, Invoke):
-        return (id(op.invocation), op.keys, op.pools, node.inputs)
+        return (op.invocation, op.keys, op.pools, node.inputs)
     if isinstance(op, Load):
-        return id(op.tensor)  # two references to one folder share their tensors
+        return op.tensor  # two references to one folder share their tensors
     return None if isinstance(op, Write) else (Zero, node.type)

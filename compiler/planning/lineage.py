@@ -74,9 +74,9 @@ class _Table:
         alike: tuple[object, ...]
         if isinstance(op, Load):
             tensor = None if op.tensor.name == name else op.tensor.name
-            alike = (id(op.checkpoint), tensor, *(id(file) for file in op.tensor.files))
+            alike = (op.checkpoint, tensor, *op.tensor.files)
         elif isinstance(op, Invoke):
-            alike = (id(op.invocation), node.origin, *(found[i] for i in node.inputs))
+            alike = (op.invocation, node.origin, *(found[i] for i in node.inputs))
         else:
             alike = ()
         number = self._alike.get((type(op), alike))

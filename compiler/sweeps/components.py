@@ -247,7 +247,7 @@ def _signature(node: Node, local: dict[int, int]) -> Any:
     if isinstance(op, Load):
         return op.tensor.dtype
     if isinstance(op, Invoke):
-        return (id(op.invocation.trace), *[local[i] for i in node.inputs])
+        return (op.invocation.trace, *[local[i] for i in node.inputs])
     return "zero"
 
 

@@ -29,11 +29,10 @@ class ModelScan(NamedTuple):
 
 def pool_rounds(found: Sequence[Component]) -> Rounds:
     """Every pool in the first round in which all is known that its values hang on."""
-    programs = {id(p): _hanging(p) for c in found if (p := c.template.program).pooled}
+    hanging = {t: _hanging(t.program) for c in found if (t := c.template).program.pooled}
     needs: dict[int, set[int]] = {}
-    for component in found if programs else ():
-        program = component.template.program
-        for selection, behind in programs.get(id(program), {}).items():
+    for component in found if hanging else ():
+        for selection, behind in hanging.get(component.template, {}).items():
             pools = {component.pooled[other] for other in behind}
             needs.setdefault(component.pooled[selection], set()).update(pools)
     rounds: dict[int, int] = {}

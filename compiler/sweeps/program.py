@@ -28,7 +28,7 @@ LEAST_SAMPLED, SAMPLED = 1 << 14, 32
 """A sample is one element in SAMPLED; of small tensors LEAST_SAMPLED, but a quarter at most."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Program:
     """Primitives in order, arguments first.
 

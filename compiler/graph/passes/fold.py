@@ -41,6 +41,9 @@ class _Fewer(NamedTuple):
     keys: tuple[int, ...]
 
 
+_Alike: TypeAlias = tuple[Invocation, tuple[int, ...], tuple[str | None, ...]]
+"""What calls of one outcome share: the call, which inputs are the same or zero, their rounding."""
+
 _Outcome: TypeAlias = int | _Fewer | None
 """What a call is: the input of this number, ZERO, a call with fewer inputs; None: as it was."""
 
@@ -52,7 +55,9 @@ class _Folding:
         self.graph = graph
         self._original = graph
         self._moved: dict[int, int] = {}  # nodes that others stand for
-        self._outcomes: dict[tuple[int, tuple[int, ...], tuple[str | None, ...]], _Outcome] = {}
+        self._outcomes: dict[
+            tuple[Invocation, tuple[int, ...], tuple[str | None, ...]], _Outcome
+        ] = {}
 
     def fold(self, index: int, node: Node) -> None:
         """Simplify a node whose inputs are simplified already. Errors: MethodError."""
@@ -100,7 +105,7 @@ class _Folding:
         if op.invocation.method.rounds_to is not None:
             types = [nodes[i].type for i in inputs[: op.invocation.sources]]
             rounded = tuple([kind.dtype.name if kind.rounded else None for kind in types])
-        key = id(op.invocation), pattern, rounded
+        key = op.invocation, pattern, rounded
         if key not in self._outcomes:
             self._outcomes[key] = self._find_outcome(op, pattern, rounded)
         return self._outcomes[key]
