@@ -231,8 +231,7 @@ class _Merger:
         has_base: bool,
     ) -> Call:
         """The call on identities: an input's is the position of the first that is the same."""
-        first: dict[int, int] = {}
-        identities = iter([first.setdefault(id(x), i) for i, x in enumerate(tensors)])
+        identities = iter([next(i for i, y in enumerate(tensors) if y is x) for x in tensors])
         sources = tuple(next(identities) for _ in range(count))
         position = self._position(name)
         columns, settings = self._values.at(name, position, self._depth(name))
