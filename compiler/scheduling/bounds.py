@@ -16,6 +16,9 @@ from __future__ import annotations
 from .condensed import LAZY, Core
 from .flow import FlowNetwork
 
+_SOURCE, _SINK = 0, 1
+"""Vertices of the network: what has run, and what hasn't."""
+
 
 def step_bound(core: Core) -> int:
     """The retained bytes, or the largest step counting only its own inputs: linear time."""
@@ -110,47 +113,52 @@ def _least_need(core: Core, reach: Reach, move: int) -> int:
 def _least_memory(core: Core, reach: Reach, move: int, before: int) -> int:
     """The least memory at a move, over the executed sets that include all of `before`.
 
-    What the move itself loads counts as memory.
+    What the move itself loads counts as memory. In the network, a vertex on the source's side has
+    run (a move), is made (a value) or is used up (a gate):
+
+        _SOURCE == all of `before`    a vertex each == the rest    _SINK == `move` and what needs it
     """
     own = 1 << move
     after = reach.below[move] | own
-    source, sink, count = 0, 1, len(core)
-
-    def side(other: int) -> int:
-        return source if before >> other & 1 else sink if after >> other & 1 else 2 + other
-
-    network = FlowNetwork(2 + count + 2 * len(core.values))
-    always = 0
+    count = len(core)
     unlimited = 1 + sum(value.size for value in core.values)
-    for other, preds in enumerate(core.preds):
+    network = FlowNetwork(2 + count + 2 * len(core.values))
+    vertices = [
+        _SOURCE if before >> m & 1 else _SINK if after >> m & 1 else 2 + m for m in range(count)
+    ]
+    # a move that has run has its inputs
+    for m, preds in enumerate(core.preds):
         for p in preds:
-            if side(other) >= 2 and side(p) >= 2:
-                network.add(side(other), side(p), unlimited)
+            if vertices[m] > _SINK and vertices[p] > _SINK:
+                network.add(vertices[m], vertices[p], unlimited)
+    always = 0
     for v, (size, producer, users, retain) in enumerate(core.values):
-        if producer == LAZY:
+        ends = [vertices[user] for user in users]
+        # what makes the value: its producer; of a loaded value, any of its users
+        if producer != LAZY:
+            made = vertices[producer]
+        elif reach.users[v] & (before | own):
+            made = _SOURCE
+        else:
             made = 2 + count + 2 * v
-            if reach.users[v] & (before | own):
-                made = source
-            else:
-                for user in users:
-                    network.add(side(user), made, unlimited)
+            for user in ends:
+                network.add(user, made, unlimited)
+        # what ends it: all of its users; nothing, if it is kept or its end is yet to come
+        if retain or reach.users[v] & after:
+            gate = _SINK
+        elif all(user == _SOURCE for user in ends):
+            gate = _SOURCE
         else:
-            made = side(producer)
-        if made == sink:
-            continue
-        gate = sink
-        if not retain and not reach.users[v] & after:
             gate = 3 + count + 2 * v
-            for user in users:
-                if side(user) != source:
-                    network.add(gate, side(user), unlimited)
-            if all(side(user) == source for user in users):
-                continue  # used up before
-        if made == source and gate == sink:
+            for user in ends:
+                if user != _SOURCE:
+                    network.add(gate, user, unlimited)
+        # it counts if it is made and not used up
+        if made == _SOURCE and gate == _SINK:
             always += size
-        else:
+        elif made != _SINK and gate != _SOURCE:
             network.add(made, gate, size)
-    return always + network.max_flow(source, sink)
+    return always + network.max_flow(_SOURCE, _SINK)
 
 
 def _most_saved(core: Core, move: int, reach: Reach | None) -> int:

@@ -13,7 +13,7 @@ its canonical form.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from .bounds import Reach, forced_extras, forced_needs
@@ -45,23 +45,62 @@ class _Use(NamedTuple):
     value: int
 
 
+def _use(core: Core, value: int, saving: int, move: int, bit: dict[int, int]) -> _Use:
+    size, producer, users, retain = core.values[value]
+    others = _mask(bit[user] for user in users if user != move)
+    return _Use(size if producer == LAZY else 0, 0 if retain else size, saving, others, value)
+
+
+def _mask(bits: Iterable[int]) -> int:
+    mask = 0
+    for i in bits:
+        mask |= 1 << i
+    return mask
+
+
+def _bits(mask: int) -> Iterator[int]:
+    while mask:
+        low = mask & -mask
+        mask ^= low
+        yield low.bit_length() - 1
+
+
 class Downsets:
-    """The sets of moves that are closed under inputs, and how to get from one to the next."""
+    """The sets of moves that are closed under inputs, and how to get from one to the next.
+
+    Moves go by their bits here: by their places in `order`, where twins lie side by side.
+
+    order    the core's move of each bit
+    twins    the groups of ranges of bits that are interchangeable
+    need     the moves that each one waits for, as a mask
+    feeds    the moves that wait for each one
+    rise     bytes that each one needs above the memory before it, but for its shared values
+    net      bytes by which it changes the memory, but for its shared values
+    uses     its shared values
+    near     what needs another look after it (see `close`), as a mask
+    needs    the least bytes during each one, as long as nothing has run
+    extras   for each of the core's values, the moves that need its size too once it exists
+    made     for each move the extras of all values that it makes
+    never    the need of a move that has run: below 0 whatever extras are added
+    """
 
     def __init__(self, core: Core, reach: Reach) -> None:
         self.core = core
         self.order, self.twins = arrange(core)
-        bit = {move: i for i, move in enumerate(self.order)}
         self.full = (1 << len(core)) - 1
+        bit = {move: i for i, move in enumerate(self.order)}
+        # who waits for whom
+        consumers = core.consumers()
+        self.need = [_mask(bit[p] for p in core.preds[move]) for move in self.order]
+        self.feeds = [sorted({bit[c] for c in consumers[move]}) for move in self.order]
+        # a step's bytes
         self.rise = [core.rise[move] for move in self.order]
         self.net = [core.net[move] for move in self.order]
-        self.need = [sum({1 << bit[p] for p in core.preds[move]}) for move in self.order]
-        consumers = core.consumers()
-        self.feeds = [sorted({bit[c] for c in consumers[move]}) for move in self.order]
-        self.uses = [
-            [self._use(v, saving, 1 << i, bit) for v, saving in core.shared[move]]
-            for i, move in enumerate(self.order)
-        ]
+        self.uses = [[_use(core, v, s, m, bit) for v, s in core.shared[m]] for m in self.order]
+        # whose step may have become safe
+        above = [_mask(bit[a] for a in _bits(reach.above[move])) for move in self.order]
+        self.near = [self._near(i, above) for i in range(len(core))]
+        # the least that steps still to come need
         needs = forced_needs(core, reach)
         self.needs = [needs[move] for move in self.order]
         self.extras = [[(bit[m], s) for m, s in each] for each in forced_extras(core, reach)]
@@ -69,27 +108,16 @@ class Downsets:
         for value, extra in zip(core.values, self.extras, strict=True):
             if value.producer != LAZY:
                 self.made[bit[value.producer]] += extra
-        above = [0] * len(core)
-        for i in (bit[move] for move in range(len(core))):
-            above[i] = self.need[i]
-            for p in core.preds[self.order[i]]:
-                above[i] |= above[bit[p]]
-        self.near = [self._near(i, above) for i in range(len(core))]
         self.never = -2 * sum(value.size for value in core.values) - max(needs) - 1
-
-    def _use(self, value: int, saving: int, own: int, bit: dict[int, int]) -> _Use:
-        size, producer, users, retain = self.core.values[value]
-        others = sum({1 << bit[user] for user in users}) & ~own
-        return _Use(size if producer == LAZY else 0, 0 if retain else size, saving, others, value)
 
     def _near(self, move: int, above: Sequence[int]) -> int:
         """The moves whose step `move` may change, or that it makes ready, and their ancestors."""
-        touched = set(self.feeds[move])
+        touched = _mask(self.feeds[move])
         for use in self.uses[move]:
-            touched |= {i for i in range(len(self.order)) if use.others >> i & 1}
-        near = 0
-        for i in touched:
-            near |= 1 << i | above[i]
+            touched |= use.others
+        near = touched
+        for i in _bits(touched):
+            near |= above[i]
         return near
 
     def step(self, move: int, executed: int, memory: int) -> tuple[int, int]:
