@@ -32,7 +32,8 @@ from .held import Held, InMemory, Spilled
 from .meters import Meter
 from .pools import Pools
 from .scalars import Scalars
-from .walk import Data, KernelOf, Walk
+from .tiles import Data, KernelOf
+from .walk import Walk
 
 
 class Chunk(NamedTuple):
