@@ -138,32 +138,19 @@ class Search:
         """
         if self.settled:
             return
-        assert self._wanted is not None
         self._plan, self._begun = None, True
-        above_top = self._above
-        for guess, (above, equal) in zip(query.guesses, guesses, strict=True):
-            if guess == query.top:
-                above_top = above
-            if above < self._wanted <= above + equal:
-                self._found(guess, self._wanted - above, equal, by_tile=True)
-                return
-            if above >= self._wanted:
-                self._low = max(self._low, guess + 1)
-            elif guess <= self._high:
-                self._high, self._above = guess - 1, above + equal
+        above_top = self._above_top(query, guesses)
+        if self._guessed(query, guesses):
+            return
         self._inside = None
         if query.shift == KEEP and kept is None:
-            self._keeps = False  # there was no room: that isn't tried twice
-            if above_top < self._wanted <= above_top + inside:
-                self._low = max(self._low, query.low)
-            elif self._wanted > above_top + inside:
-                self._high, self._above = query.low - 1, above_top + inside
-        elif query.shift == KEEP and above_top < self._wanted:
+            self._overflowed(query, above_top, inside)
+        elif query.shift == KEEP:
             assert kept is not None
             self._rank(query, kept, above_top)
         elif query.shift != OFF:
             self._narrow(query, bins, above_top)
-        if self.cut is None and self._low == self._high:
+        if self.cut is None and self._low == self._high:  # no other pattern is left
             self.cut = self._low
             self.until = None if self._ranked else ALL_EQUALS
 
@@ -204,11 +191,40 @@ class Search:
         elif by_tile:
             self.unranked = left
 
+    def _above_top(self, query: Query, guesses: Counts) -> int:
+        """How many magnitudes are above a query's range: counted, if its top was also guessed."""
+        counted = dict(zip(query.guesses, guesses, strict=True)).get(query.top)
+        return self._above if counted is None else counted[0]
+
+    def _guessed(self, query: Query, guesses: Counts) -> bool:
+        """Narrow the range down to the side of each guess that the cut is on; whether one is it."""
+        assert self._wanted is not None
+        for guess, (above, equal) in zip(query.guesses, guesses, strict=True):
+            if above < self._wanted <= above + equal:
+                self._found(guess, self._wanted - above, equal, by_tile=True)
+                return True
+            if above >= self._wanted:
+                self._low = max(self._low, guess + 1)
+            elif guess <= self._high:
+                self._high, self._above = guess - 1, above + equal
+        return False
+
+    def _overflowed(self, query: Query, above: int, inside: int) -> None:
+        """There was no room for what was to be kept; still the counts tell where the cut is."""
+        assert self._wanted is not None
+        self._keeps = False  # that isn't tried twice
+        if above < self._wanted <= above + inside:
+            self._low = max(self._low, query.low)
+        elif self._wanted > above + inside:
+            self._high, self._above = query.low - 1, above + inside
+
     def _rank(self, query: Query, kept: np.ndarray[Any, Any], above: int) -> None:
         """Find the cut among what was kept, below `above` magnitudes that are larger."""
         assert self._wanted is not None
         rank = self._wanted - above
-        if rank > len(kept):
+        if rank <= 0:  # the cut is above the range
+            return
+        if rank > len(kept):  # it is below
             self._high, self._above = query.low - 1, above + len(kept)
             return
         place = len(kept) - rank
@@ -220,20 +236,20 @@ class Search:
     def _narrow(self, query: Query, bins: Any, above: int) -> None:
         """Look at the bins, which begin below `above` magnitudes that are larger."""
         assert self._wanted is not None
+        if above >= self._wanted:  # the cut is above the bins
+            return
         from_top = above + np.cumsum(bins[::-1])
         place = int(np.searchsorted(from_top, self._wanted))
-        if above >= self._wanted:
-            return
-        if place == len(from_top):
+        if place == len(from_top):  # it is below them
             self._high, self._above = self._bottom(query) - 1, int(from_top[-1])
             return
+        # it is in the bin that is the place-th from the top, which is the range from now on
         bottom = self._bottom(query) + ((len(from_top) - 1 - place) << query.shift)
-        before = int(from_top[place - 1]) if place else above
         self._low, self._high = max(0, bottom), bottom + (1 << query.shift) - 1
-        self._above = before
-        self._inside = int(from_top[place]) - before
+        self._above = int(from_top[place - 1]) if place else above
+        self._inside = int(from_top[place]) - self._above
         if self._low == self._high:
-            self._found(self._low, self._wanted - before, self._inside, by_tile=False)
+            self._found(self._low, self._wanted - self._above, self._inside, by_tile=False)
 
     # Samples ------------------------------------------------------------------------------------
 
@@ -278,18 +294,17 @@ class Sample:
         return Query(self.high, self._search._shift(self.low, self.high), ())
 
     def counted(self, query: Query, bins: Any) -> None:
-        """Take in the sample's bins."""
-        from_top = self._above + np.cumsum(bins[::-1])
-        top = int(np.searchsorted(from_top, self._first))
-        end = int(np.searchsorted(from_top, self._last))
-        end = min(end, len(from_top) - 1)
-        highest = len(from_top) - 1
+        """Take in the sample's bins; the range becomes that of the bins of the two ranks."""
+        highest = len(bins) - 1  # places count from the top, bins from the bottom
         bottom = self._search._bottom(query)
-        occurring = [place for place in range(top, end + 1) if bins[highest - place]]
-        self.different = [
-            max(0, bottom + ((highest - place) << query.shift))
-            for place in occurring[: MOST_GUESSES + 1]
-        ]
-        self._above = int(from_top[top - 1]) if top else self._above
-        self.low = max(0, bottom + ((highest - end) << query.shift))
-        self.high = bottom + ((highest - top + 1) << query.shift) - 1
+
+        def lowest_of(place: int) -> int:
+            return bottom + ((highest - place) << query.shift)
+
+        from_top = self._above + np.cumsum(bins[::-1])
+        first = int(np.searchsorted(from_top, self._first))
+        last = min(int(np.searchsorted(from_top, self._last)), highest)
+        occurring = [place for place in range(first, last + 1) if bins[highest - place]]
+        self.different = [max(0, lowest_of(place)) for place in occurring[: MOST_GUESSES + 1]]
+        self._above = int(from_top[first - 1]) if first else self._above
+        self.low, self.high = max(0, lowest_of(last)), lowest_of(first - 1) - 1
