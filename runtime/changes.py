@@ -49,9 +49,12 @@ class Changes:
 
 def planned_changes(plan: Plan, backend: str = "native") -> Changes:
     """Look at outputs and run folders; nothing is changed. Raises OSError."""
+    earlier = [read_earlier(output.path) for output in plan.outputs]
+    beside = [run_folders(output.path) for output in plan.outputs]
+    if not any(earlier) and not any(beside):
+        return _all_of_it(plan)
     keys, digest = run_keys(plan, backend), run_digest(plan, backend)
     planned_seconds = estimate(plan).parts
-    earlier = [read_earlier(output.path) for output in plan.outputs]
     complete = [
         old is not None and is_unchanged(old, output, wanted)
         for old, output, wanted in zip(earlier, plan.outputs, keys, strict=True)
@@ -93,10 +96,26 @@ def planned_changes(plan: Plan, backend: str = "native") -> Changes:
         reasons=_reasons(plan, todo, earlier),
         leftovers=tuple(
             str(folder)
-            for output in plan.outputs
-            for folder in run_folders(output.path)
+            for output, found in zip(plan.outputs, beside, strict=True)
+            for folder in found
             if folder != RunFolder(output.path, digest).folder
         ),
+    )
+
+
+def _all_of_it(plan: Plan) -> Changes:
+    """What is left where nothing is there: no key is needed to know it."""
+    return Changes(
+        computed=sum(len(layout.slots) for layout in plan.layouts),
+        computed_bytes=sum(s.nbytes for layout in plan.layouts for s in layout.slots.values()),
+        copied=0,
+        copied_bytes=0,
+        finished=0,
+        finished_bytes=0,
+        read_bytes=plan.bytes_read,
+        seconds=sum(estimate(plan).parts),
+        reasons=(),
+        leftovers=(),
     )
 
 

@@ -17,7 +17,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from ..graph.graph import Graph, Invocation, Invoke, Load, Node, Write
+from ..graph.graph import Graph, Invocation, Invoke, Load, Write
 
 ARITHMETIC = 1
 """The version of all operations: raise it when any of them, a kernel's order of adding up, or a
@@ -46,8 +46,7 @@ def portable_identity(load: Load) -> object:
 
 def node_keys(graph: Graph, settings: object, identity: LeafIdentity) -> list[Key]:
     """The key of every node. settings: what else all bytes hang on, such as the compute dtype."""
-    invocations: dict[Invocation, str] = {}
-    alone = _keys(graph, settings, identity, invocations)
+    alone = _keys(graph, settings, identity)
     if not any(isinstance(node.op, Invoke) and node.op.pools for node in graph.nodes):
         return alone
     pools = _pools(graph, alone)
@@ -65,38 +64,43 @@ def node_keys(graph: Graph, settings: object, identity: LeafIdentity) -> list[Ke
 def output_keys(graph: Graph, keys: Sequence[Key], outputs: int) -> tuple[dict[str, Key], ...]:
     """The keys of each output's tensors, by their names."""
     found: tuple[dict[str, Key], ...] = tuple({} for _ in range(outputs))
-    for index, node in graph.writes():
-        assert isinstance(node.op, Write)
-        found[node.op.output][node.op.name] = keys[index]
+    for node, key in zip(graph.nodes, keys, strict=True):
+        if isinstance(node.op, Write):
+            found[node.op.output][node.op.name] = key
     return found
 
 
-def _keys(
-    graph: Graph, settings: object, identity: LeafIdentity, invocations: dict[Invocation, str]
-) -> list[Key]:
-    """Keys that leave out what pools hold."""
+def _keys(graph: Graph, settings: object, identity: LeafIdentity) -> list[Key]:
+    """Keys that leave out what pools hold.
+
+    An operation's part of the text is made once for all nodes that have it alike: a checkpoint has
+    a hundred thousand nodes and a few hundred operations. It has an end that is seen, and keys have
+    one length, so that no two nodes have one text.
+    """
     start = _hash("mergec", ARITHMETIC, settings)
+    calls: dict[tuple[Invocation, tuple[int, ...], int], str] = {}
+    writes: dict[str, str] = {}
+    digest = hashlib.blake2b
     keys: list[Key] = []
-    for node in graph.nodes:
-        inputs = [keys[i] for i in node.inputs]
-        keys.append(_hash(start, _operation(node, identity, invocations), inputs))
+    for op, inputs, kind, _ in graph.nodes:
+        if isinstance(op, Load):
+            text = f"{start}{('load', identity(op))!r}"
+        elif isinstance(op, Invoke):
+            alike = (op.invocation, op.keys, len(op.pools))
+            if alike not in calls:
+                made = ("invoke", _invocation(op.invocation), op.keys, len(op.pools))
+                calls[alike] = f"{start}{made!r}"
+            text = calls[alike]
+        elif isinstance(op, Write):
+            dtype = kind.dtype.name
+            if dtype not in writes:
+                writes[dtype] = f"{start}{('write', dtype)!r}"
+            text = writes[dtype]
+        else:
+            text = f"{start}{('zero', kind.shape, kind.dtype.name)!r}"
+        text += "".join([keys[i] for i in inputs])
+        keys.append(digest(text.encode(), digest_size=16).hexdigest())
     return keys
-
-
-def _operation(
-    node: Node, identity: LeafIdentity, invocations: dict[Invocation, str]
-) -> tuple[object, ...]:
-    op = node.op
-    if isinstance(op, Load):
-        return ("load", identity(op))
-    if isinstance(op, Invoke):
-        call = op.invocation
-        if call not in invocations:
-            invocations[call] = _invocation(call)
-        return ("invoke", invocations[call], op.keys, len(op.pools))
-    if isinstance(op, Write):
-        return ("write", node.type.dtype.name)
-    return ("zero", node.type.shape, node.type.dtype.name)
 
 
 def _invocation(call: Invocation) -> str:
