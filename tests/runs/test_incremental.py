@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import mergec
@@ -54,6 +55,20 @@ def test_nothing_changed_nothing_written(place: Path) -> None:
     assert (report.computed, report.copied, report.bytes_written) == (0, 0, 0)
     assert contents(place / "out") == before
     assert sorted(p.name for p in place.iterdir()) == ["models", "out", "r.merge"]
+
+
+def test_keys_are_made_only_where_something_lies_that_could_be_used(place: Path) -> None:
+    shutil.rmtree(place / "out")
+    plan = mergec.compile("r.merge", models=["models"])
+    alone = asdict(planned_changes(plan))
+    assert not {"keys", "digests"} & vars(plan).keys()
+    (place / ".out.mergec-0123456789abcdef").mkdir()
+    beside = asdict(planned_changes(plan))
+    assert {"keys", "digests"} <= vars(plan).keys()
+    assert (alone.pop("leftovers"), len(beside.pop("leftovers"))) == ((), 1)
+    assert alone.pop("seconds") > 0 < beside.pop("seconds")  # each looks at the page cache anew
+    assert alone == beside
+    assert alone["computed"] == 21
 
 
 def test_only_what_changed_is_computed(place: Path) -> None:
