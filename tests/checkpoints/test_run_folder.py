@@ -126,7 +126,7 @@ def test_a_folder_of_a_person_s_own_files_is_taken_and_they_stay(tmp_path: Path)
     (tmp_path / "out" / "notes.md").write_text("mine")
     with RunFolder(tmp_path / "out", DIGEST) as output:
         output.write("mergec.json", b'{"format_version": 2, "files": []}')
-        output.write_file("config.json", b"{}")
+        output.write("config.json", b"{}")
         output.commit()
     assert names(tmp_path / "out") == ["config.json", "mergec.json", "notes.md", "plots"]
     assert (tmp_path / "out" / "notes.md").read_text() == "mine"
