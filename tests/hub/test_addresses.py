@@ -15,7 +15,7 @@ import pytest
 from mergec.checkpoints.addresses import AddressStore, ObjectFolder
 from mergec.checkpoints.catalog import SCHEMES
 from mergec.grammar.diagnostics import MergecError
-from support.checkpoints import tiny_mistral
+from support.checkpoints import TELLING, tiny_mistral
 
 
 class Ranges(http.server.SimpleHTTPRequestHandler):
@@ -63,7 +63,7 @@ def web(models: Path) -> Iterator[str]:
 def merge_from(start: str, out: Path) -> dict[str, bytes]:
     recipe = f'save slerp {{ "{start}/a", "{start}/b", t = 0.4 }} to "{out}" {{ dtype = bfloat16 }}'
     mergec.run(mergec.compile(recipe))
-    return {p.name: p.read_bytes() for p in out.iterdir() if p.name != "mergec.json"}
+    return {p.name: p.read_bytes() for p in out.iterdir() if p.name not in TELLING}
 
 
 def test_a_web_server(models: Path, web: str, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import mergec
 import pytest
 from mergec.grammar.diagnostics import MergecError, RunError
 from mergec.runtime.run import Progress
-from support.checkpoints import sparse_checkpoint
+from support.checkpoints import TELLING, sparse_checkpoint
 from support.hub_server import HubServer
 
 from .conftest import NAMES
@@ -26,7 +26,7 @@ save core to "{out}" {{ dtype = bfloat16 }}
 
 
 def outputs(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "mergec.json"}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name not in TELLING}
 
 
 @pytest.fixture

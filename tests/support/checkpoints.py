@@ -18,6 +18,9 @@ from safetensors.torch import save_file
 _CODES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 Shapes = dict[str, tuple[int, ...]]
 
+TELLING = {"mergec.json", "README.md", "recipe.merge"}
+"""Files that tell where an output and its sources are; the others are the same anywhere."""
+
 
 def write_checkpoint(
     folder: Path, tensors: Mapping[str, Any], config: Mapping[str, Any], shards: int = 1
