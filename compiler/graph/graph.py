@@ -151,19 +151,6 @@ class Graph:
         self.nodes.append(node)
         return index
 
-    def replace(self, index: int, node: Node) -> tuple[int, int | None]:
-        """Put a node in a place, unless an equal one comes before: (its place, its later equal)."""
-        key = _key(node)
-        if key is not None:
-            found = self._known.get(key, index)
-            if found < index:
-                return found, None
-            self._known[key] = index
-            self.nodes[index] = node
-            return index, found if found > index else None
-        self.nodes[index] = node
-        return index, None
-
     def load(self, checkpoint: Checkpoint, tensor: SourceTensor, origin: int) -> int:
         nodes = self.nodes
         index = len(nodes)
@@ -201,11 +188,12 @@ class Graph:
         kind = tensor_type(self.nodes[value].type.shape, dtype, "weight", True)
         return self.add(Node(Write(output, name), (value,), kind, origin))
 
-    def copy(self) -> Graph:
-        """A graph of the same nodes to change, which takes over the tables for finding equals."""
-        tables = self._known, self._invocations
-        self._known, self._invocations = {}, {}
-        return Graph(list(self.nodes), self.origins, *tables)
+    def beginning(self, count: int) -> Graph:
+        """A graph of the first nodes, in their places, to which others can be added."""
+        graph = Graph(origins=list(self.origins), _invocations=dict(self._invocations))
+        for node in self.nodes[:count]:
+            graph.add(node)
+        return graph
 
     def freeze(self) -> None:
         """Let go of the tables that adding to the graph needs."""

@@ -20,16 +20,10 @@ def fold(graph: Graph) -> Graph:
 
     Errors: RecipeError E0309.
     """
-    problems = Diagnostics()
     folding = _Folding(graph)
-    for index, node in enumerate(graph.nodes):
-        try:
-            folding.fold(index, node)
-        except MethodError as error:
-            assert isinstance(node.op, Invoke)
-            span = graph.origins[node.origin].span
-            problems.report("E0309", f"`{node.op.invocation.method.name}`: {error}", span)
-    problems.raise_errors()
+    for node in graph.nodes:
+        folding.fold(node)
+    folding.problems.raise_errors()
     return folding.graph
 
 
@@ -49,47 +43,59 @@ _Outcome: TypeAlias = int | _Fewer | None
 
 
 class _Folding:
-    """Nodes stay in their places, so that those that nothing changes needn't be looked at again."""
+    """The folded graph grows beside its source, which stays as it is.
+
+    As long as nothing changes the source itself stands for the folded graph:
+
+        source   load  load  call  write  call      places   0  1  2  3  4
+                                          ^
+        folded   load  load  call  write    <- begun at the first call that changes
+    """
 
     def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self._original = graph
-        self._moved: dict[int, int] = {}  # nodes that others stand for
-        self._outcomes: dict[
-            tuple[Invocation, tuple[int, ...], tuple[str | None, ...]], _Outcome
-        ] = {}
+        self.problems = Diagnostics()
+        self._source = graph
+        self._folded: Graph | None = None
+        self._places: list[int] = []  # in the folded graph, of the source's nodes so far
+        self._outcomes: dict[_Alike, _Outcome] = {}
 
-    def fold(self, index: int, node: Node) -> None:
-        """Simplify a node whose inputs are simplified already. Errors: MethodError."""
-        moved = self._moved
-        if moved:
-            if index in moved:  # an equal one has come before
-                return
-            inputs = tuple([moved.get(i, i) for i in node.inputs])
+    @property
+    def graph(self) -> Graph:
+        return self._source if self._folded is None else self._folded
+
+    def fold(self, node: Node) -> None:
+        """Add what the source's next node comes to."""
+        places = self._places
+        if self._folded is not None:
+            inputs = tuple([places[i] for i in node.inputs])
             if inputs != node.inputs:
                 node = node._replace(inputs=inputs)
-                self._change()
         op = node.op
         # a threshold for a whole model takes all of its tensors, those without effect too
         if isinstance(op, Invoke) and op.invocation.method.simplify is not None and not op.pools:
-            outcome = self._outcome(op, node.inputs)
+            outcome = self._outcome_or_problem(op, node)
             if isinstance(outcome, int) and outcome != ZERO:
-                self._change()
-                moved[index] = node.inputs[outcome]
+                self._begin()
+                places.append(node.inputs[outcome])
                 return
             if outcome is not None:
-                self._change()
+                self._begin()
                 node = self._smaller(node, op, outcome)
-        if node is not self._original.nodes[index]:
-            place, later = self.graph.replace(index, node)
-            if place != index:
-                moved[index] = place
-            elif later is not None:
-                moved[later] = index
+        places.append(len(places) if self._folded is None else self._folded.add(node))
 
-    def _change(self) -> None:
-        if self.graph is self._original:
-            self.graph = self._original.copy()
+    def _begin(self) -> Graph:
+        """The folded graph, from now on apart from its source."""
+        if self._folded is None:
+            self._folded = self._source.beginning(len(self._places))
+        return self._folded
+
+    def _outcome_or_problem(self, op: Invoke, node: Node) -> _Outcome:
+        try:
+            return self._outcome(op, node.inputs)
+        except MethodError as error:
+            span = self._source.origins[node.origin].span
+            self.problems.report("E0309", f"`{op.invocation.method.name}`: {error}", span)
+            return None
 
     def _outcome(self, op: Invoke, inputs: tuple[int, ...]) -> _Outcome:
         """A call's outcome, found once for all that are alike."""
@@ -124,9 +130,8 @@ class _Folding:
             return simpler
         if simpler is call:
             return None
-        self._change()
         left = method.columns_of(simpler)
-        fewer = self.graph.invocation(method, left, simpler.settings, invocation.has_base)
+        fewer = self._begin().invocation(method, left, simpler.settings, invocation.has_base)
         zero = next((number for number, i in enumerate(pattern) if i == ZERO), ZERO)
         inputs = tuple(zero if i == ZERO else i for i in method.inputs(simpler))
         return _Fewer(fewer, inputs, simpler.keys)
