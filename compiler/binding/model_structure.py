@@ -207,6 +207,20 @@ class Structures:
             found |= dict.fromkeys(stem + gate for gate in family.gates(shared))
         return found
 
+    def unsliced(self, expr: Sliced, name: str) -> str | None:
+        """The name that a slice's tensor has in the model that is sliced; None if it has none."""
+        if name not in self.names(expr):
+            return None
+        place = self.layers(expr).locate(name)
+        if place is None:
+            return name
+        start, _ = self.bounds(expr)
+        return self.layers(expr.value).rename(name, place.layer + start)
+
+    def inner_name(self, expr: BoundExpr, name: str) -> str | None:
+        """The name that a source's tensor has in the model that it is a slice of."""
+        return self.unsliced(expr, name) if isinstance(expr, Sliced) else name
+
     def depth(self, expr: BoundExpr, name: str) -> int | None:
         """How many layers there are where a tensor is one of a layer's; None where it isn't."""
         layers = self.layers(expr)

@@ -15,7 +15,6 @@ from ...checkpoints.adapters.adapter import Adapter
 from ...checkpoints.vocabularies.vocabulary_tensors import has_token_rows
 from ...grammar.diagnostics import Diagnostic, Diagnostics
 from ...ops.dtypes import BY_NAME, DType
-from ...ops.method import Call
 from ..binding.bound import (
     Bound,
     BoundExpr,
@@ -31,13 +30,11 @@ from ..binding.bound import (
     evaluate,
 )
 from ..binding.model_structure import Structures, added_adapter, is_delta, is_sparse
-from ..graph.graph import Graph, Invocation, Invoke, Load, TensorType, tensor_type
+from ..graph.graph import Graph, Load, TensorType, tensor_type
 from .findings import Findings
+from .invocations import Invocations, Operands
 from .mixture_tensors import Mixtures
 from .output_vocabularies import OutputVocabularies, OutputVocabulary, stored_tensor
-from .parameter_lookup import TensorPlace, parameters
-from .random_streams import Streams
-from .result_types import Variation, result_type, variation
 
 
 @dataclass
@@ -86,10 +83,9 @@ class _Lowering:
         self._vocabulary: OutputVocabulary | None = None
         self._rounds = False  # whether what is made for an output gets its dtype when it's written
         self._stages: dict[tuple[Stage, str, OutputVocabulary | None], int | None] = {}
-        self._variation: dict[Merge, Variation] = {}
-        self._invocations: dict[tuple[Merge, float], Invocation] = {}
-        self._streams = Streams(self.bound.settings.seed)
-        self._pools: dict[tuple[Merge, int], int] = {}
+        self._invocations = Invocations(
+            self.graph, self.structures, self.findings, self.bound.settings.seed
+        )
 
     def output(self, number: int, output: Output, vocabulary: OutputVocabulary | None) -> None:
         self._vocabulary, self._rounds = vocabulary, output.dtype is not None
@@ -133,7 +129,7 @@ class _Lowering:
             case Merge():
                 return self._merge(expr, name, outer)
             case Sliced():
-                inner = self._unsliced(expr, name)
+                inner = self.structures.unsliced(expr, name)
                 return None if inner is None else self.tensor(expr.value, inner, inner)
             case Stack():
                 return self._stacked(expr, name, outer)
@@ -168,17 +164,6 @@ class _Lowering:
             self._stage = around
         return self._stages[key]
 
-    def _unsliced(self, expr: Sliced, name: str) -> str | None:
-        """The name that a slice's tensor has in the model that is sliced."""
-        if name not in self.structures.names(expr):
-            return None
-        layers = self.structures.layers(expr)
-        place = layers.locate(name)
-        if place is None:
-            return name
-        start, _ = self.structures.bounds(expr)
-        return self.structures.layers(expr.value).rename(name, place.layer + start)
-
     def _stacked(self, expr: Stack, name: str, outer: str) -> int | None:
         layers = self.structures.layers(expr)
         place = layers.locate(name)
@@ -196,6 +181,7 @@ class _Lowering:
     # Merges -------------------------------------------------------------------------------------
 
     def _merge(self, merge: Merge, name: str, outer: str) -> int | None:
+        """A merge's tensor: an adapter's, of the inputs that all have it, or what some lack."""
         if (adapter := added_adapter(merge)) is not None:
             return self._adapted(merge, adapter, name, outer)
         inputs = [self.tensor(row.value, name, outer) for row in merge.rows]
@@ -208,17 +194,27 @@ class _Lowering:
         standing = present[-1] if merge.base is not None and inputs[-1] is not None else present[0]
         if len(present) < len(inputs):
             return self._lacking(merge, name, outer, inputs, standing)
-        types = [self.graph.nodes[node].type for node in present]
-        alike = types.count(types[0]) == len(types)
-        if not alike and any(kind.shape != types[0].shape for kind in types):
+        return self._complete(merge, name, outer, present, standing)
+
+    def _complete(
+        self, merge: Merge, name: str, outer: str, inputs: list[int], standing: int
+    ) -> int | None:
+        """The merge of a tensor that all inputs have: of one shape, and of fractions."""
+        types = [self.graph.nodes[node].type for node in inputs]
+        shape = types[0].shape
+        if any(kind.shape != shape for kind in types):
             self._shapes_differ(merge, name, [kind.shape for kind in types])
             return standing
-        if not types[0].dtype.is_float or not (alike or all(t.dtype.is_float for t in types)):
-            return self._unmergeable(merge, name, present, standing)
-        beside = self._beside(merge, name, types[0].shape) if merge.method.model_columns else {}
+        if not all(kind.dtype.is_float for kind in types):
+            return self._unmergeable(merge, name, inputs, standing)
+        beside = self._beside(merge, name, shape) if merge.method.model_columns else {}
         if beside is None:
             return None if self.bound.settings.missing == "skip" else standing
-        return self._invoke(merge, name, outer, present, types, beside)
+        return self._invoke(merge, name, outer, Operands(inputs, types, beside))
+
+    def _invoke(self, merge: Merge, name: str, outer: str, operands: Operands) -> int:
+        origin = self.graph.origin(self._stage, merge.span)
+        return self._invocations.invoke(merge, name, outer, origin, operands)
 
     def _shapes_differ(self, merge: Merge, name: str, shapes: list[tuple[int, ...]]) -> None:
         rest = {shape[1:] for shape in shapes}
@@ -245,7 +241,7 @@ class _Lowering:
         if types[0].shape != types[1].shape:
             self.findings.shapes(merge, name, [kind.shape for kind in types])
             return model
-        return self._invoke(merge, name, outer, [model, delta], types, {})
+        return self._invoke(merge, name, outer, Operands([model, delta], types, {}))
 
     def _beside(
         self, merge: Merge, name: str, shape: tuple[int, ...]
@@ -260,7 +256,11 @@ class _Lowering:
             lacking: list[BoundExpr] = []
             for row in merge.rows:
                 model = row.models[parameter.name]
-                inner = None if isinstance(model, Sliced) else self._inner(row.value, name)
+                inner = (
+                    None
+                    if isinstance(model, Sliced)
+                    else self.structures.inner_name(row.value, name)
+                )
                 node = self.tensor(model, inner or name, inner or name)
                 if node is None:
                     lacking.append(model)
@@ -280,10 +280,6 @@ class _Lowering:
                 self.findings.differing(merge, name)
                 return None
         return found
-
-    def _inner(self, expr: BoundExpr, name: str) -> str | None:
-        """The name that a source's tensor has in the model that it is a slice of."""
-        return self._unsliced(expr, name) if isinstance(expr, Sliced) else name
 
     def _lacking(
         self, merge: Merge, name: str, outer: str, inputs: list[int | None], standing: int
@@ -322,7 +318,7 @@ class _Lowering:
             return None
         complete = [zero if node is None else node for node in inputs]
         types = [self.graph.nodes[node].type for node in complete]
-        return self._invoke(merge, name, outer, complete, types, {})
+        return self._invoke(merge, name, outer, Operands(complete, types, {}))
 
     def _unmergeable(self, merge: Merge, name: str, present: list[int], standing: int) -> int:
         """Tensors without fractions aren't merged: they must be the same, and one is copied."""
@@ -337,61 +333,3 @@ class _Lowering:
             elif node != standing and (first, other) not in self.equalities:
                 self.equalities.append((first, other))
         return standing
-
-    def _invoke(
-        self,
-        merge: Merge,
-        name: str,
-        outer: str,
-        inputs: list[int],
-        types: list[TensorType],
-        beside: dict[str, list[int]],
-    ) -> int:
-        method = merge.method
-        has_base = merge.base is not None
-        keys: tuple[int, ...] = ()
-        if method.random:
-            keys = self._streams.keys(
-                merge, [self._inner(r.value, name) or name for r in merge.rows]
-            )
-        origin = self.graph.origin(self._stage, merge.span)
-        varies = self._varies(merge)
-        position = self.structures.position(merge, name) if varies else 0.0
-        known = None if varies == "by name" else (merge, position)
-        invocation = self._invocations.get(known) if known else None
-        if invocation is not None:
-            pools = self._pools_of(merge, invocation)
-            kind = result_type(merge, invocation.settings, types)
-            return self.graph.invoke(Invoke(invocation, keys, pools), tuple(inputs), kind, origin)
-        inner = [self._inner(row.value, name) or name for row in merge.rows]
-        place = TensorPlace(name, outer, position)
-        evaluated = parameters(merge, inner, place, self.structures, self.findings)
-        if evaluated is None:
-            return inputs[0]
-        columns, settings = evaluated
-        for key, nodes in beside.items():
-            row_nodes: Sequence[int | None] = nodes or [None] * len(columns)
-            columns = tuple(row | {key: node} for row, node in zip(columns, row_nodes, strict=True))
-        base = inputs[-1] if has_base else None
-        call = Call(tuple(inputs[: len(columns)]), base, columns, settings, keys)
-        invocation = self.graph.invocation(method, method.columns_of(call), settings, has_base)
-        if known:
-            self._invocations[known] = invocation
-        kind = result_type(merge, settings, types)
-        pools = self._pools_of(merge, invocation)
-        return self.graph.invoke(Invoke(invocation, keys, pools), method.inputs(call), kind, origin)
-
-    def _pools_of(self, merge: Merge, invocation: Invocation) -> tuple[int, ...]:
-        """The numbers of the pools of tensors that share a threshold, for each of the method's."""
-        if not invocation.pools:
-            return ()
-        return tuple(
-            self._pools.setdefault((merge, place), len(self._pools))
-            for place in range(invocation.pools)
-        )
-
-    def _varies(self, merge: Merge) -> Variation:
-        """Whether a merge's parameters are the same for every tensor, or what they hang on."""
-        if merge not in self._variation:
-            self._variation[merge] = variation(merge)
-        return self._variation[merge]
