@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..grammar.diagnostics import ResourceError
 from ..runtime.carry import MANIFEST_NAME
+from ..whole_files import write_whole
 
 MODELS = "models"
 _LISTED = 5  # files in one message
@@ -25,13 +26,11 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     """
     for name, content in files.items():
         path = folder / name
-        partial = path.with_name(f".{path.name}.mergec-partial")
         try:
             if path.is_file() and path.read_bytes() == content:
                 continue  # a run takes a file that is written again for another one
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(content)
-            partial.replace(path)
+            write_whole(path, content)
         except OSError as error:
             raise ResourceError.of("E0502", f"can't write {path}: {error.strerror}") from None
 

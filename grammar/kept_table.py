@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from lark.grammar import Rule
 from lark.lexer import Lexer, TerminalDef
 
 from ..home import home_folder, is_private
+from ..whole_files import write_whole
 
 _FORMAT = 1  # of what is kept
 
@@ -86,11 +86,6 @@ def _keep(key: str, parser: lark.Lark) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not is_private(path.parent):
             return
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            partial.write_bytes(_heading(key, text) + b"\n" + text)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(path, _heading(key, text) + b"\n" + text, shared=True)
     except OSError:  # it is built again next time
         return

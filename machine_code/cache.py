@@ -8,7 +8,6 @@ is compiled again.
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ..whole_files import write_whole
 from .cache_folder import cache_folder, nowhere, temporary_folder, writable_folder
 
 _DIGEST_SIZE = hashlib.sha256().digest_size
@@ -104,9 +104,7 @@ def _read(entry: Path) -> bytes | None:
 
 
 def _write(entry: Path, code: bytes) -> None:
-    partial = entry.with_name(f".{entry.name}.{os.getpid()}")
-    partial.write_bytes(hashlib.sha256(code).digest() + code)
-    partial.replace(entry)
+    write_whole(entry, hashlib.sha256(code).digest() + code, shared=True)
 
 
 @contextmanager

@@ -18,9 +18,9 @@ from ..compiler.planning.plan import Plan
 from ..compiler.sweeps.components import Target
 from ..compiler.sweeps.program import Program, Segment, Sweep
 from ..ops.opaque_functions import prepare as prepare_functions
+from ..whole_files import write_whole
 from .arrivals import Arrivals, Fetch
 from .backends import Backend
-from .disk import write_whole
 from .files import Files, Writer
 from .jobs import Job
 from .journal import Finished, Record, Recorder

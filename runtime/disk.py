@@ -11,8 +11,6 @@ from pathlib import Path
 
 from ..grammar.diagnostics import MergecError, ResourceError, Span
 
-PARTIAL = ".mergec-partial"
-
 
 def check_space(needs: Mapping[Path, int], span: Span | None = None) -> None:
     """Check that outputs of these sizes in bytes fit on their disks, all of them together.
@@ -55,17 +53,6 @@ def allocate(path: Path, header: bytes, size: int) -> None:
             if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
                 raise
             stream.truncate(size)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there with all of its content, or not at all. Raises OSError."""
-    partial = path.with_name(f".{path.name}{PARTIAL}")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def flush_tree(folder: Path) -> None:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..grammar.diagnostics import RunError
+from ..whole_files import write_whole
 from .checksums import block_of
-from .disk import flush, write_whole
+from .disk import flush
 
 MOST_BYTES = 2**28
 PAUSE = 0.05

@@ -16,7 +16,7 @@ from ..checkpoints.stores import StoredFile
 from ..compiler.planning.plan import Plan
 from ..grammar.diagnostics import CheckpointError, Diagnostic, RunError
 from ..grammar.recipe_file import read_recipe_file
-from .disk import write_whole
+from ..whole_files import write_whole
 
 SUFFIX = ".lock"
 FORMAT = "mergec-lock"

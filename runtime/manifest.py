@@ -8,8 +8,8 @@ from typing import Any
 
 from ..compiler.planning.lineage import Lineage
 from ..compiler.planning.planned_output import NewFile, PlannedOutput
+from ..whole_files import write_whole
 from .carry import CARD_NAME, MANIFEST_NAME
-from .disk import write_whole
 from .journal import Record
 
 

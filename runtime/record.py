@@ -13,8 +13,8 @@ from typing import Any
 
 from ..compiler.planning.content_keys import Key
 from ..compiler.planning.planned_output import PlannedOutput
+from ..whole_files import write_whole
 from .checksums import block_of
-from .disk import write_whole
 from .journal import MOST_BYTES, Finished, Record, journal_line, read_journal
 from .run_folder import RunFolder, is_whole
 

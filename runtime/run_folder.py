@@ -30,8 +30,9 @@ from typing import Any
 from ..checkpoints.shard_layout import Shard
 from ..compiler.planning.planned_output import PlannedOutput
 from ..grammar.diagnostics import MergecError, ResourceError, RunError, Span
+from ..whole_files import write_whole
 from .carry import MANIFEST_NAME, carry_over, claim, of_a_model
-from .disk import allocate, check_space, flush, flush_folders, flush_tree, no_space, write_whole
+from .disk import allocate, check_space, flush, flush_folders, flush_tree, no_space
 from .folder_lock import FolderLock, is_locked
 from .manifest import write_manifest
 

@@ -31,7 +31,7 @@ MAY_IMPORT = {
     },
     "": {"compiler", "checkpoints", "ops", "grammar", "runtime", "cli", "publishing"},
 }
-LEAVES = {("version",), ("quantities",), ("home",)}
+LEAVES = {("version",), ("quantities",), ("home",), ("whole_files",)}
 """Modules at the top that every layer may import."""
 
 HEAVY = {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...home import home_folder
+from ...whole_files import write_whole
 
 DAY = 24 * 3600.0
 
@@ -96,11 +96,9 @@ class Kept:
         place = self._place(repo, *parts)
         if place is None:
             return
-        partial = place.with_name(f".{place.name}.{os.getpid()}-{time.monotonic_ns()}")
         with suppress(OSError):  # it is read again next time
             place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            partial.write_bytes(data)
-            partial.replace(place)
+            write_whole(place, data, shared=True)
 
 
 def _safe(name: str) -> str:

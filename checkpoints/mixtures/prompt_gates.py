@@ -9,12 +9,13 @@ states are all that is held; the rows are kept on disk by what they depend on.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from ...whole_files import write_whole
 from ..cache_home import cache_home
 from ..checkpoint import Checkpoint
 from .base_states import embedded, hidden_states, token_ids
@@ -66,10 +67,9 @@ class PromptGates:
                 path.unlink(missing_ok=True)
         made = self._make()
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        partial = path.with_suffix(f".{os.getpid()}")
-        with partial.open("wb") as stream:
-            np.save(stream, made)
-        partial.replace(path)
+        stream = io.BytesIO()
+        np.save(stream, made)
+        write_whole(path, stream.getvalue(), shared=True)
         return made
 
     def _make(self) -> np.ndarray[Any, Any]:

@@ -20,6 +20,7 @@ from ...checkpoints.local_store import what_changed
 from ...grammar import YamlOptions
 from ...grammar.diagnostics import Diagnostic, MergecError, RunError, SourceText
 from ...grammar.recipe_file import read_recipe_file
+from ...whole_files import write_whole
 from .. import compile_recipe
 from ..graph.graph import Invoke, Load, Write
 from .plan import Plan
@@ -87,12 +88,9 @@ def save_plan(plan: Plan, path: Path) -> None:
     """Write a plan file, all of it or nothing. Errors: RunError E0603."""
     document = plan_document(plan)
     text = json.dumps(document | {"sha256": _checksum(document)}, indent=2) + "\n"
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        write_whole(path, text.encode(), shared=True)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise RunError.of("E0603", f"can't write {path}: {error.strerror}") from None
 
 
